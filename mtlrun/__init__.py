@@ -1,0 +1,3 @@
+"""An experiment runner for multi-task learning research."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Affinity collectors, one file each."""

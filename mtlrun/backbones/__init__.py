@@ -1,0 +1,1 @@
+"""Encoders, one file each, with the heads that fit them."""

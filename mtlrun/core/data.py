@@ -1,0 +1,75 @@
+"""What a dataset is: splits of examples, and the tasks they have targets for."""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from mtlrun.core.batch import Batch
+from mtlrun.core.identity import Identified
+from mtlrun.core.task import Task
+
+SplitName = Literal["train", "val", "test"]
+InputKind = Literal["image", "vector", "series", "route"]
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What a backbone reads.
+
+    Attributes:
+        kind: `image` [C, H, W], `vector` [D], `series` [L, C].
+        shape: Of one example.
+        details: Further sizes by name. For `series`: `seq_len`, `label_len`, `pred_len`,
+            `num_series`, `num_marks`; the example is [seq_len + pred_len, num_series + num_marks],
+            its first `seq_len` rows the observed series beside their time marks, its other rows
+            zeros beside the marks of the horizon.
+    """
+
+    kind: InputKind
+    shape: tuple[int, ...]
+    details: Mapping[str, int] = field(default_factory=dict)
+
+    def identity(self) -> dict[str, Any]:
+        """The plain values that stand for it in a training's name."""
+        return {"kind": self.kind, "shape": list(self.shape), "details": dict(self.details)}
+
+
+class Split(Protocol):
+    """The examples of one split."""
+
+    def __len__(self) -> int: ...
+
+    def fetch(self, indices: Sequence[int], *, seed: int) -> Batch:
+        """Some examples as a batch, on CPU.
+
+        Args:
+            indices: Which, in order.
+            seed: Of augmentation draws: an example's are made from `seed_for(seed, str(index))`,
+                so that they depend on nothing but the epoch and the example.
+        """
+        ...
+
+
+class DataError(Exception):
+    """Data that is missing or corrupt: the message names the file, what was expected and the way out."""
+
+
+class DataSource(Identified):
+    """A dataset.
+
+    Attributes:
+        tasks: In the order of tables and matrices.
+        inputs: What a backbone reads.
+    """
+
+    tasks: tuple[Task, ...]
+    inputs: InputSpec
+
+    @abstractmethod
+    def split(self, name: SplitName) -> Split:
+        """The examples of a split, opened on first use.
+
+        Raises:
+            DataError: If files are missing or corrupt.
+        """

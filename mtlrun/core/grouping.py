@@ -1,0 +1,203 @@
+"""Affinities between tasks, groups of tasks, and what finds groups. Needs no torch."""
+
+import json
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from mtlrun.core.identity import Identified
+
+Objective = Literal["gain", "best_group", "hoa"]
+
+
+@dataclass(frozen=True, eq=False)
+class Affinity:
+    """How tasks help each other.
+
+    Attributes:
+        tasks: T names.
+        values: [T, T] float64; values[i, j] is what training task i (source) does for task j
+            (target); positive helps.
+        num_observations: How many collected batches, at most, an entry is the mean of.
+        kind: What collected it, such as "lookahead".
+        noise_floor: The size below which an entry is float rounding; None if not estimated.
+        details: Further facts about the collection, by name.
+    """
+
+    tasks: tuple[str, ...]
+    values: np.ndarray
+    num_observations: int
+    kind: str
+    noise_floor: float | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        size = len(self.tasks)
+        if self.values.shape != (size, size):
+            raise ValueError(
+                f"An affinity of {size} tasks should be {size} x {size}. Found {self.values.shape}."
+            )
+
+    def to_json(self) -> str:
+        """As text, losslessly: JSON holds the shortest decimal that reads back as the same float."""
+        return json.dumps(
+            {
+                "tasks": list(self.tasks),
+                "values": [[float(v) for v in row] for row in self.values],
+                "num_observations": self.num_observations,
+                "kind": self.kind,
+                "noise_floor": self.noise_floor,
+                "details": dict(self.details),
+            },
+            indent=1,
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> "Affinity":
+        """The inverse of `to_json`.
+
+        Raises:
+            ValueError: If the text is not an affinity.
+        """
+        try:
+            entry = json.loads(text)
+            return cls(
+                tuple(str(task) for task in entry["tasks"]),
+                np.array(entry["values"], dtype=np.float64),
+                int(entry["num_observations"]),
+                str(entry["kind"]),
+                entry.get("noise_floor"),
+                entry.get("details", {}),
+            )
+        except (KeyError, TypeError, json.JSONDecodeError) as error:
+            raise ValueError(
+                f"An affinity file should hold tasks, values, num_observations and kind. Found {error!r}."
+            ) from error
+
+
+@dataclass(frozen=True)
+class Group:
+    """Tasks trained together, and those whose score may be read from this training."""
+
+    tasks: tuple[str, ...]
+    serves: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not self.tasks or not set(self.serves) <= set(self.tasks):
+            raise ValueError(
+                f"A group should hold a task at least and serve tasks of its own. "
+                f"Found tasks {self.tasks} and serves {self.serves}."
+            )
+
+    @classmethod
+    def of(cls, tasks: Sequence[str]) -> "Group":
+        """A group that may serve all of its tasks."""
+        return cls(tuple(tasks), tuple(tasks))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What phase 1 hands to phase 2, as plan.json.
+
+    Attributes:
+        groups: Trained in phase 2. A task that several of them serve is scored by the one that is
+            best on the validation split.
+        settings: What phase 2 is told, and what a reader should know, by name.
+        objective: The solver's value of the groups; None where nothing was solved.
+        bound: Proven: no grouping scores better than this; None where nothing was proven.
+        status: "optimal" (within 1e-6 relative), "feasible", or "given" where nothing was solved.
+        proof: What proved the bound, in words.
+        draws: Groupings whose results are averaged instead (the random policy); their groups are
+            all in `groups`.
+    """
+
+    groups: tuple[Group, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    objective: float | None = None
+    bound: float | None = None
+    status: str = "given"
+    proof: str = ""
+    draws: tuple[tuple[Group, ...], ...] = ()
+
+    def to_json(self) -> str:
+        """As text that a person can read and edit."""
+        return json.dumps(
+            {
+                "groups": [{"tasks": list(g.tasks), "serves": list(g.serves)} for g in self.groups],
+                "settings": dict(self.settings),
+                "objective": self.objective,
+                "bound": self.bound,
+                "status": self.status,
+                "proof": self.proof,
+                "draws": [
+                    [{"tasks": list(g.tasks), "serves": list(g.serves)} for g in draw]
+                    for draw in self.draws
+                ],
+            },
+            indent=1,
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> "Plan":
+        """The inverse of `to_json`; a group without `serves` serves all of its tasks.
+
+        Raises:
+            ValueError: If the text is not a plan.
+        """
+        try:
+            entry = json.loads(text)
+            return cls(
+                tuple(_group(g) for g in entry["groups"]),
+                entry.get("settings", {}),
+                entry.get("objective"),
+                entry.get("bound"),
+                entry.get("status", "given"),
+                entry.get("proof", ""),
+                tuple(tuple(_group(g) for g in draw) for draw in entry.get("draws", [])),
+            )
+        except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+            raise ValueError(
+                f'A plan should be {{"groups": [{{"tasks": [...]}}, ...]}}. Found {error!r}.'
+            ) from error
+
+
+def _group(entry: Mapping[str, Any]) -> Group:
+    tasks = tuple(entry["tasks"])
+    return Group(tasks, tuple(entry.get("serves", tasks)))
+
+
+class GroupingSolver(Identified):
+    """Finds groups. Its limits (number of groups, sizes, budgets) are constructor arguments."""
+
+    num_groups: int
+
+    @abstractmethod
+    def solve(self, affinity: Affinity, *, objective: Objective) -> Plan:
+        """The best groups by pairwise affinity.
+
+        Args:
+            affinity: Read as source by row, target by column.
+            objective: The method's; the solver's own setting, where given, wins.
+
+        Raises:
+            ValueError: If the limits contradict each other or the affinity.
+        """
+
+    @abstractmethod
+    def select(
+        self, tasks: Sequence[str], groups: Sequence[Sequence[str]], scores: np.ndarray
+    ) -> Plan:
+        """The best cover by trained groups: at most `num_groups`, each task served by its best.
+
+        Args:
+            tasks: T names that must be covered.
+            groups: G candidate groups.
+            scores: [G, T] what each group gives each task, higher is better; ignored where the
+                task is not in the group.
+
+        Raises:
+            ValueError: If the candidates cannot cover the tasks within the limits.
+        """

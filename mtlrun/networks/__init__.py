@@ -1,0 +1,1 @@
+"""Architectures of several tasks, one file each."""

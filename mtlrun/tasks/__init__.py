@@ -1,0 +1,1 @@
+"""Kinds of tasks: each file holds a loss and its metrics."""
