@@ -1,0 +1,1 @@
+"""Nouns and protocols. This file imports nothing, so that solvers start without torch."""

@@ -41,7 +41,7 @@ class StepDecay(Schedule):
         self.every, self.decay = every, decay
 
     def factor(self, step: int, *, num_steps: int, steps_per_epoch: int) -> float:
-        """decay ** floor(epoch / every)."""
+        """`decay ** floor(epoch / every)`."""
         return self.decay ** (step // steps_per_epoch // self.every)
 
 
@@ -57,7 +57,7 @@ class Milestones(Schedule):
         self.epochs, self.decay = tuple(epochs), decay
 
     def factor(self, step: int, *, num_steps: int, steps_per_epoch: int) -> float:
-        """decay ** (number of milestones reached)."""
+        """`decay ** (number of milestones reached)`."""
         return self.decay ** sum(step // steps_per_epoch >= epoch for epoch in self.epochs)
 
 
