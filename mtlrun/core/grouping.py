@@ -41,6 +41,19 @@ class Affinity:
                 f"An affinity of {size} tasks should be {size} x {size}. Found {self.values.shape}."
             )
 
+    def warning(self) -> str | None:
+        """A line for the person who watches, if the entries drown in float rounding."""
+        if self.noise_floor is None or len(self.tasks) < 2:
+            return None
+        typical = float(np.median(np.abs(self.values[~np.eye(len(self.tasks), dtype=bool)])))
+        if typical >= self.noise_floor:
+            return None
+        return (
+            f"Warning: the typical {self.kind} affinity ({typical:.2g}) lies below its rounding "
+            f"noise ({self.noise_floor:.2g}): the groups are not to be trusted. Set "
+            f"method.collector.gains=first_order, or a larger optimizer.lr."
+        )
+
     def to_json(self) -> str:
         """As text, losslessly: JSON holds the shortest decimal that reads back as the same float."""
         return json.dumps(
@@ -185,6 +198,10 @@ class GroupingSolver(Identified):
         Raises:
             ValueError: If the limits contradict each other or the affinity.
         """
+
+    @abstractmethod
+    def allowed_groups(self, tasks: Sequence[str]) -> list[tuple[str, ...]]:
+        """Every group of the tasks within the limits on sizes and budgets, in a fixed order."""
 
     @abstractmethod
     def select(

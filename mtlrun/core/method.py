@@ -4,6 +4,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import torch
@@ -224,7 +225,7 @@ class Fitted:
 
     Attributes:
         key: Its name in the store.
-        model: With the weights that `select` chose.
+        weights: File of the model's state_dict, with the weights that `select` chose; on CPU.
         tasks: Names.
         scores: By split ("val", "test").
         num_steps: Batches trained on.
@@ -236,7 +237,7 @@ class Fitted:
     """
 
     key: str
-    model: MultiTaskModel
+    weights: Path
     tasks: tuple[TaskName, ...]
     scores: Mapping[str, Scores]
     num_steps: int
@@ -324,3 +325,7 @@ class Method(Identified):
     @abstractmethod
     def train(self, lab: Lab, plan: Plan) -> dict[Group, Fitted]:
         """Phase 2: every group of the plan, trained."""
+
+    def references(self, lab: Lab) -> Mapping[TaskName, Fitted]:
+        """The finished single-task trainings that results are compared with; trains nothing."""
+        return {}

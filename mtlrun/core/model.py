@@ -96,12 +96,11 @@ def task_losses(
     tasks: Sequence[Task], predictions: Mapping[TaskName, Any], targets: Mapping[TaskName, Tensor]
 ) -> list[Tensor]:
     """Each task's scalar loss, in full precision whatever the predictions' type."""
-    return [
-        task.loss(_full_precision(predictions[task.name]), targets[task.name]) for task in tasks
-    ]
+    return [task.loss(full_precision(predictions[task.name]), targets[task.name]) for task in tasks]
 
 
-def _full_precision(prediction: Any) -> Any:
+def full_precision(prediction: Any) -> Any:
+    """A prediction in float32 at least."""
     if isinstance(prediction, Tensor) and prediction.element_size() < 4:
         return prediction.float()
     return prediction

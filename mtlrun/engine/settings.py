@@ -1,7 +1,7 @@
 """What a run is told."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -122,4 +122,3 @@ class RunSetup:
     affinity: Path | None = None
     select_on: Literal["val", "test"] = "val"
     dry_run: bool = False
-    identities: Mapping[str, Any] = field(default_factory=dict)

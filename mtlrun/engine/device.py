@@ -1,0 +1,33 @@
+"""The device a run computes on, and the memory it takes there."""
+
+import resource
+import sys
+
+import torch
+
+
+def device_named(name: str) -> torch.device:
+    """The device of a name; "auto" is the accelerator where there is one.
+
+    Raises:
+        ValueError: If there is no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(
+            f"`device` should name a device of this machine. Found `device = {name}`: {error} "
+            f"Set trainer.device=auto."
+        ) from error
+    return device
+
+
+def peak_memory(device: torch.device) -> int:
+    """The most bytes that were in use: on the accelerator, else by the process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,301 @@
+"""The only training loop."""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mtlrun.core.batch import Batch
+from mtlrun.core.method import (
+    AffinityCollector,
+    DivergedError,
+    StepOutput,
+    StepSettings,
+    TrainingPoint,
+    UpdateRule,
+)
+from mtlrun.core.model import MultiTaskModel
+from mtlrun.core.task import Task
+from mtlrun.engine import distributed
+from mtlrun.engine.evaluate import evaluate
+from mtlrun.engine.files import read_tensors, write_tensors
+from mtlrun.engine.interrupt import Interrupted, stop_requested
+from mtlrun.engine.loader import EvalLoader, TrainLoader
+from mtlrun.engine.progress import TrainingProgress
+from mtlrun.engine.schedules import Schedule
+from mtlrun.engine.seeding import generator_state, seed_everything, set_generator_state
+from mtlrun.engine.settings import TrainerSettings
+from mtlrun.engine.store import Entry
+
+
+@dataclass
+class Standing:
+    """How far a training is; what a checkpoint holds beside the states of its objects.
+
+    Attributes:
+        step: Batches trained on.
+        seconds: Spent on them.
+        best_loss: The least sum of validation losses; infinite before the first evaluation.
+        best_step: When it was seen.
+        bad_evaluations: Evaluations since.
+        log_bytes: Length of the metrics log.
+        finished: Whether patience ended the training.
+    """
+
+    step: int = 0
+    seconds: float = 0.0
+    best_loss: float = float("inf")
+    best_step: int = 0
+    bad_evaluations: int = 0
+    log_bytes: int = 0
+    finished: bool = False
+
+
+@dataclass
+class Training:
+    """One training, from its first step or its last checkpoint to its last step.
+
+    Attributes:
+        entry: Where its files lie; only the first process writes.
+        rule: Set up with the model.
+        model: On its device.
+        tasks: Those that are trained.
+        observers: Shown every batch before its step.
+        train: Batches to learn from.
+        val: Batches that `select` and `patience` look at.
+        schedule: Of the learning rate.
+        trainer: Budgets, checkpoints.
+        epochs: Of this training's phase.
+        seed: Of the generators that layers draw from.
+        phase: For the log and for errors.
+        title: For people.
+        track: Given every line of the log as (scalars, step).
+    """
+
+    entry: Entry
+    rule: UpdateRule
+    model: MultiTaskModel
+    tasks: tuple[Task, ...]
+    observers: Sequence[AffinityCollector]
+    train: TrainLoader
+    val: EvalLoader
+    schedule: Schedule
+    trainer: TrainerSettings
+    epochs: int
+    seed: int
+    phase: str
+    title: str
+    track: Callable[[Mapping[str, float], int], None] | None = None
+    standing: Standing = field(default_factory=Standing)
+
+    def __post_init__(self) -> None:
+        self.num_steps = self.epochs * self.train.steps_per_epoch
+        self._device = next(self.model.parameters()).device
+        self._base_rates = [
+            [group["lr"] for group in optimizer.param_groups] for optimizer in self.rule.optimizers
+        ]
+        self._losses = torch.zeros(len(self.tasks), device=self._device)
+        self._logged_step = 0
+        self._saved_at = time.monotonic()
+
+    def restore(self) -> None:
+        """Goes on from the last checkpoint, or begins."""
+        seed_everything(self.seed)
+        if not self.entry.checkpoint.exists():
+            if distributed.is_first():
+                self.entry.metrics.unlink(missing_ok=True)
+            return
+        state = read_tensors(self.entry.checkpoint, self._device)
+        self.model.load_state_dict(state["model"])
+        self.rule.load_state_dict(state["rule"])
+        for observer, own in zip(self.observers, state["observers"], strict=True):
+            observer.load_state_dict(own)
+        self.standing = Standing(**state["standing"])
+        self._losses = state["losses"]
+        self._logged_step = state["logged_step"]
+        set_generator_state(state["generators"][distributed.process_index()])
+        if distributed.is_first() and self.entry.metrics.exists():
+            with self.entry.metrics.open("rb+") as log:
+                log.truncate(self.standing.log_bytes)
+
+    def run(self, progress: TrainingProgress) -> None:
+        """Trains to the end.
+
+        Raises:
+            Interrupted: After a checkpoint, if a signal asks to stop.
+            DivergedError: If a loss or gradient is not finite; phase and step are named.
+        """
+        self.model.train()
+        while self.standing.step < self.num_steps and not self.standing.finished:
+            epoch, first = divmod(self.standing.step, self.train.steps_per_epoch)
+            for batch, seconds_loading in _timed(self.train.batches(epoch, first=first)):
+                begin = time.monotonic()
+                self.take(batch.to(self._device, non_blocking=True))
+                progress.advance(self.standing.step)
+                if self.standing.step % self.trainer.log_every == 0:
+                    progress.note(self._log_losses(epoch))
+                self.standing.seconds += time.monotonic() - begin + seconds_loading
+                if self.standing.step % self.train.steps_per_epoch:
+                    self._checkpoint_if_due()
+            if (epoch + 1) % self.trainer.eval_every == 0 or epoch + 1 == self.epochs:
+                self._validate(epoch)
+            self._checkpoint_if_due(epoch_ended=True)
+
+    def evaluate(self, batches: EvalLoader) -> dict[str, dict[str, float]]:
+        """Scores of the model as it stands."""
+        return evaluate(self.model, self.tasks, batches.batches(), self.rule.settings)
+
+    def select(self) -> None:
+        """Gives the model the weights that `trainer.select` chooses."""
+        if self.trainer.select == "best_val" and self.entry.best.exists():
+            self.model.load_state_dict(read_tensors(self.entry.best, self._device)["model"])
+
+    def take(self, batch: Batch) -> None:
+        """Takes one step on a batch, shown to the observers first."""
+        standing = self.standing
+        factor = self.schedule.factor(
+            standing.step,
+            num_steps=self.num_steps,
+            steps_per_epoch=self.train.steps_per_epoch,
+        )
+        for optimizer, rates in zip(self.rule.optimizers, self._base_rates, strict=True):
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate * factor
+        try:
+            for observer in self.observers:
+                observer.observe(self._point(batch))
+            output = self.rule.step(batch)
+        except DivergedError as error:
+            raise DivergedError(
+                f"Training `{self.title}`, phase {self.phase}, step {standing.step + 1}: {error} "
+                f"Lower optimizer.lr or set trainer.clip_norm; the last checkpoint is kept."
+            ) from error
+        standing.step += 1
+        self._keep(output)
+
+    def _point(self, batch: Batch) -> TrainingPoint:
+        optimizer = self.rule.optimizers[0]
+        return TrainingPoint(
+            self.model,
+            self.tasks,
+            batch,
+            optimizer,
+            optimizer.param_groups[0]["lr"],
+            self.standing.step,
+            self.rule.settings,
+        )
+
+    def _keep(self, output: StepOutput) -> None:
+        losses = torch.stack([output.losses[task.name] for task in self.tasks])
+        self._losses += losses.to(self._losses)
+        self._scalars = output.scalars
+
+    def _log_losses(self, epoch: int) -> dict[str, float]:
+        count = self.standing.step - self._logged_step
+        losses = {
+            task.name: float(total) / count
+            for task, total in zip(self.tasks, self._losses, strict=True)
+        }
+        self._losses = torch.zeros_like(self._losses)
+        self._logged_step = self.standing.step
+        scalars = {f"train/{task}/loss": loss for task, loss in losses.items()}
+        scalars |= {name: float(value) for name, value in self._scalars.items()}
+        scalars["lr"] = self.rule.optimizers[0].param_groups[0]["lr"]
+        self._log(epoch, scalars)
+        return losses
+
+    def _validate(self, epoch: int) -> None:
+        scores = self.evaluate(self.val)
+        self._log(
+            epoch,
+            {
+                f"val/{task}/{name}": value
+                for task, own in scores.items()
+                for name, value in own.items()
+            },
+        )
+        standing = self.standing
+        loss = sum(own["loss"] for own in scores.values())
+        if loss < standing.best_loss:
+            standing.best_loss, standing.best_step = loss, standing.step
+            standing.bad_evaluations = 0
+            if self.trainer.select == "best_val" and distributed.is_first():
+                write_tensors(self.entry.best, {"model": self.model.state_dict()})
+        else:
+            standing.bad_evaluations += 1
+            patience = self.trainer.patience
+            standing.finished = patience is not None and standing.bad_evaluations >= patience
+
+    def _log(self, epoch: int, scalars: Mapping[str, float]) -> None:
+        if not distributed.is_first():
+            return
+        line = {
+            "training": self.entry.key,
+            "title": self.title,
+            "phase": self.phase,
+            "step": self.standing.step,
+            "epoch": epoch,
+        }
+        with self.entry.metrics.open("a", encoding="utf-8") as log:
+            log.write(json.dumps(line | dict(scalars)) + "\n")
+        if self.track is not None:
+            self.track(scalars, self.standing.step)
+
+    def _checkpoint_if_due(self, *, epoch_ended: bool = False) -> None:
+        every = self.trainer.checkpoint_every
+        due = self.standing.step % every == 0 if every is not None else epoch_ended
+        old = time.monotonic() - self._saved_at > self.trainer.checkpoint_seconds
+        signum = stop_requested()
+        stop, due = distributed.any_process([signum is not None, due or old], self._device)
+        if stop or due:
+            self.checkpoint()
+        if stop:
+            raise Interrupted(signum if signum is not None else 15)
+
+    def checkpoint(self) -> None:
+        """Writes all that an exact resume needs."""
+        generators = distributed.from_all(generator_state())
+        if distributed.is_first():
+            log = self.entry.metrics
+            self.standing.log_bytes = log.stat().st_size if log.exists() else 0
+            write_tensors(
+                self.entry.checkpoint,
+                {
+                    "model": self.model.state_dict(),
+                    "rule": self.rule.state_dict(),
+                    "observers": [dict(observer.state_dict()) for observer in self.observers],
+                    "standing": asdict(self.standing),
+                    "losses": self._losses,
+                    "logged_step": self._logged_step,
+                    "generators": generators,
+                },
+            )
+        self._saved_at = time.monotonic()
+
+    _scalars: Mapping[str, Tensor | float] = field(default_factory=dict, init=False)
+
+
+def step_settings(trainer: TrainerSettings) -> StepSettings:
+    """The part of the settings that every step is taken under."""
+    return StepSettings(trainer.precision, trainer.clip_norm)
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The lines of a metrics log; none if there is none."""
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _timed(batches: Iterator[Batch]) -> Iterator[tuple[Batch, float]]:
+    while True:
+        begin = time.monotonic()
+        batch = next(batches, None)
+        if batch is None:
+            return
+        yield batch, time.monotonic() - begin

@@ -1,0 +1,347 @@
+"""What a method works with: trains what it is asked for, at most once."""
+
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+from mtlrun.core.distributed import num_processes
+from mtlrun.core.grouping import Affinity
+from mtlrun.core.identity import identity_of
+from mtlrun.core.method import AffinityCollector, Fitted, LossWeighting, UpdateRule
+from mtlrun.core.model import Backbone, MultiTaskModel
+from mtlrun.core.seeding import seeded
+from mtlrun.engine import distributed
+from mtlrun.engine.device import device_named, peak_memory
+from mtlrun.engine.files import read_json, read_tensors, write_json, write_tensors, write_text
+from mtlrun.engine.fit import Training, step_settings
+from mtlrun.engine.interrupt import Interrupted, stop_requested
+from mtlrun.engine.loader import EvalLoader, TrainLoader
+from mtlrun.engine.progress import Speaker
+from mtlrun.engine.settings import RunSetup
+from mtlrun.engine.store import Entry, Store
+
+Phase = Literal["collect", "train"]
+
+_SCORED: tuple[Literal["val", "test"], ...] = ("val", "test")
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """One training that a method asks for; the attributes are the arguments of `Lab.fit`."""
+
+    rule: UpdateRule
+    model: MultiTaskModel
+    tasks: tuple[str, ...]
+    phase: Phase
+    observers: tuple[AffinityCollector, ...] = ()
+    after: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        return f"{self.phase} {'+'.join(self.tasks)}"
+
+
+class Workbench:
+    """The `Lab` of a run.
+
+    Args:
+        setup: Of the run.
+        speaker: Tells the person who watches.
+    """
+
+    def __init__(self, setup: RunSetup, speaker: Speaker) -> None:
+        self.setup, self.speaker = setup, speaker
+        self.data, self.solver, self.seed = setup.data, setup.solver, setup.seed
+        self.tasks = setup.data.tasks
+        self.given_affinity = (
+            None if setup.affinity is None else _read_affinity(setup.affinity, self._names())
+        )
+        self.device = distributed.start(device_named(setup.trainer.device))
+        self.affinity: Affinity | None = None
+        self.trainings: dict[str, tuple[Phase, Fitted]] = {}
+        self.metrics_logs: list[Path] = []
+        self.tracker: Any = None
+        self._store = Store(setup.folder / "store" if setup.store is None else setup.store)
+        self._steps_tracked = 0
+
+    def make_backbone(self, purpose: str = "backbone") -> Backbone:
+        """A fresh encoder; the same purpose gives the same initial weights."""
+        with seeded(self.seed, purpose):
+            return self.setup.make_backbone(self.data.inputs)
+
+    def make_weighting(self) -> LossWeighting:
+        """A fresh weighting, as configured."""
+        with seeded(self.seed, "weighting"):
+            return self.setup.make_weighting()
+
+    def say(self, text: str) -> None:
+        """A line for the person who watches."""
+        self.speaker.say(text)
+
+    def save_affinity(self, affinity: Affinity) -> None:
+        """Writes the run's affinity.json."""
+        self.affinity = affinity
+        if distributed.is_first() and not self.setup.dry_run:
+            write_text(self.setup.folder / "affinity.json", affinity.to_json() + "\n")
+
+    def find(
+        self,
+        rule: UpdateRule,
+        model: MultiTaskModel,
+        tasks: Sequence[str],
+        *,
+        phase: Phase,
+    ) -> Fitted | None:
+        """The same training if it is finished in the store, else None."""
+        entry = self._entry(Assignment(rule, model, tuple(tasks), phase))
+        if not distributed.from_first(entry.is_finished()):
+            return None
+        return _read_fitted(entry)
+
+    def fit(
+        self,
+        rule: UpdateRule,
+        model: MultiTaskModel,
+        tasks: Sequence[str],
+        *,
+        phase: Phase,
+        observers: Sequence[AffinityCollector] = (),
+        after: Sequence[str] = (),
+    ) -> Fitted:
+        """Trains a model, or finds the same training in the store, or resumes it."""
+        wanted = Assignment(rule, model, tuple(tasks), phase, tuple(observers), tuple(after))
+        if self.setup.dry_run:
+            return self._try(wanted)
+        entry = self._entry(wanted)
+        if distributed.from_first(entry.is_finished()):
+            fitted = self._reuse(entry, wanted)
+        elif distributed.is_first():
+            with self._store.locked(entry, self._wait(wanted.title)):
+                fitted = self._train(entry, wanted)
+        else:
+            fitted = self._train(entry, wanted)
+        self.trainings[fitted.key] = (phase, fitted)
+        self.metrics_logs.append(entry.metrics)
+        return fitted
+
+    def _train(self, entry: Entry, wanted: Assignment) -> Fitted:
+        if distributed.from_first(entry.is_finished()):  # by the process that held the lock
+            return self._reuse(entry, wanted)
+        if distributed.is_first():
+            entry.open()
+        training = self._training(entry, wanted)
+        distributed.from_first(True)  # nobody looks for a checkpoint before the folder is there
+        training.restore()
+        title, step, num_steps = wanted.title, training.standing.step, training.num_steps
+        if step:
+            self.say(f"{title}: resumed at step {step}/{num_steps}.")
+        with self.speaker.training(title, num_steps=num_steps, first=step) as progress:
+            training.run(progress)
+        training.select()
+        scores = {name: training.evaluate(self._eval_loader(name)) for name in _SCORED}
+        if distributed.is_first():
+            _finish(entry, training, scores, peak_memory(self.device))
+        distributed.from_first(True)  # nobody reads before the first has written
+        return _read_fitted(entry, reused=False)
+
+    def _training(self, entry: Entry, wanted: Assignment) -> Training:
+        trainer = self.setup.trainer
+        model = self._on_device(wanted.model)
+        tasks = tuple(task for task in model.tasks if task.name in wanted.tasks)
+        wanted.rule.setup(model, tasks, self.setup.make_optimizer, step_settings(trainer))
+        return Training(
+            entry,
+            wanted.rule,
+            model,
+            tasks,
+            wanted.observers,
+            TrainLoader(
+                self.data.split("train"),
+                batch_size=trainer.batch_size,
+                seed=self.seed,
+                steps_per_epoch=trainer.steps_per_epoch,
+                num_workers=trainer.num_workers,
+            ),
+            self._eval_loader("val"),
+            self.setup.schedule,
+            trainer,
+            self._epochs(wanted.phase),
+            self.seed,
+            wanted.phase,
+            wanted.title,
+            self._track,
+        )
+
+    def _on_device(self, model: MultiTaskModel) -> MultiTaskModel:
+        model.to(self.device)
+        if num_processes() > 1 and self.device.type != "cuda" and distributed.has_batch_norm(model):
+            self.say(
+                "Warning: batch norm takes the statistics of each process's share of the batch: "
+                "torch synchronises them on CUDA only. Set backbone.norm=group for results that "
+                "do not depend on the number of processes."
+            )
+        return distributed.with_synchronised_norm(model, self.device)
+
+    def _try(self, wanted: Assignment) -> Fitted:
+        """Two steps of a training and one batch of evaluation, timed; nothing is kept."""
+        with tempfile.TemporaryDirectory() as folder:
+            training = self._training(Entry("dry-run", Path(folder), {}), wanted)
+            training.restore()
+            training.model.train()
+            seconds = 0.0
+            for batch in islice(training.train.batches(0), 2):
+                begin = time.monotonic()
+                training.take(batch.to(self.device))
+                seconds = time.monotonic() - begin  # the second step is warm
+            batches = EvalLoader(self.data.split("val"), batch_size=2, max_batches=1)
+            scores = training.evaluate(batches)
+        parameters = sum(p.numel() for p in wanted.model.parameters())
+        self.say(
+            f"{wanted.title}: {parameters:,} parameters, {seconds:.3g} s a step, "
+            f"{training.num_steps} steps: about {_duration(seconds * training.num_steps)} "
+            f"without evaluations."
+        )
+        return Fitted(
+            f"dry-run {wanted.title}", Path(), wanted.tasks, dict.fromkeys(_SCORED, scores),
+            training.num_steps, parameters, seconds * training.num_steps,
+            peak_memory(self.device), False,
+        )  # fmt: skip
+
+    def _reuse(self, entry: Entry, wanted: Assignment) -> Fitted:
+        if wanted.observers:
+            states = read_tensors(entry.observers)["observers"]
+            for observer, state in zip(wanted.observers, states, strict=True):
+                observer.load_state_dict(state)
+        self.say(f"{wanted.title}: reused from the store ({entry.key}).")
+        return _read_fitted(entry)
+
+    def _entry(self, wanted: Assignment) -> Entry:
+        trainer = self.setup.trainer
+        looks = trainer.select == "best_val" or trainer.patience is not None
+        return self._store.entry(
+            {
+                "data": identity_of(self.data),
+                "model": identity_of(wanted.model),
+                "rule": identity_of(wanted.rule),
+                "tasks": list(wanted.tasks),
+                "observers": identity_of(wanted.observers),
+                "after": list(wanted.after),
+                "optimizer": self.setup.config["optimizer"],
+                "schedule": identity_of(self.setup.schedule),
+                "epochs": self._epochs(wanted.phase),
+                "steps_per_epoch": trainer.steps_per_epoch,
+                "batch_size": trainer.batch_size,
+                "select": trainer.select,
+                "patience": trainer.patience,
+                "eval_every": trainer.eval_every if looks else None,
+                "eval_batches": trainer.eval_batches,
+                "precision": trainer.precision,
+                "clip_norm": trainer.clip_norm,
+                "seed": self.seed,
+            }
+        )
+
+    def _epochs(self, phase: Phase) -> int:
+        trainer = self.setup.trainer
+        if phase == "collect" and trainer.collect_epochs is not None:
+            return trainer.collect_epochs
+        return trainer.epochs
+
+    def _eval_loader(self, split: Literal["val", "test"]) -> EvalLoader:
+        trainer = self.setup.trainer
+        return EvalLoader(
+            self.data.split(split),
+            batch_size=trainer.eval_batch_size or trainer.batch_size,
+            max_batches=trainer.eval_batches,
+            num_workers=trainer.num_workers,
+        )
+
+    def _wait(self, title: str) -> Callable[[float], None]:
+        told = [False]
+
+        def waiting(seconds: float) -> None:
+            signum = stop_requested()
+            if signum is not None:
+                raise Interrupted(signum)
+            if not told[0]:
+                told[0] = True
+                self.say(f"{title}: another process trains the same; waiting for it.")
+
+        return waiting
+
+    def _track(self, scalars: Mapping[str, float], step: int) -> None:
+        if self.tracker is not None:
+            self._steps_tracked += 1
+            self.tracker.log(scalars, self._steps_tracked)
+
+    def _names(self) -> tuple[str, ...]:
+        return tuple(task.name for task in self.tasks)
+
+
+def _finish(entry: Entry, training: Training, scores: Mapping[str, Any], peak: int) -> None:
+    model = training.model
+    write_tensors(entry.weights, model.state_dict())
+    write_tensors(
+        entry.observers, {"observers": [dict(o.state_dict()) for o in training.observers]}
+    )
+    write_json(
+        entry.result,
+        {
+            "key": entry.key,
+            "tasks": [task.name for task in training.tasks],
+            "scores": scores,
+            "num_steps": training.standing.step,
+            "best_step": training.standing.best_step,
+            "select": training.trainer.select,
+            "num_parameters": sum(p.numel() for p in model.parameters()),
+            "seconds": training.standing.seconds,
+            "peak_memory": peak,
+            "learned": dict(model.learned()),
+        },
+    )
+    entry.checkpoint.unlink(missing_ok=True)
+    entry.best.unlink(missing_ok=True)
+
+
+def _read_fitted(entry: Entry, *, reused: bool = True) -> Fitted:
+    result = read_json(entry.result)
+    return Fitted(
+        entry.key,
+        entry.weights,
+        tuple(result["tasks"]),
+        result["scores"],
+        result["num_steps"],
+        result["num_parameters"],
+        result["seconds"],
+        result["peak_memory"],
+        reused,
+        result["learned"],
+    )
+
+
+def _read_affinity(path: Path, tasks: tuple[str, ...]) -> Affinity:
+    if not path.is_file():
+        raise ValueError(f"`affinity` should be a file. Found nothing at {path}.")
+    try:
+        affinity = Affinity.from_json(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    if affinity.tasks != tasks:
+        raise ValueError(
+            f"The affinity in {path} should be of the tasks {', '.join(tasks)}. "
+            f"Found {', '.join(affinity.tasks)}."
+        )
+    return affinity
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

@@ -1,0 +1,139 @@
+"""Batches in an order that depends on nothing but the seed and the epoch."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from mtlrun.core.batch import Batch
+from mtlrun.core.data import Split
+from mtlrun.core.distributed import num_processes, process_index
+from mtlrun.core.seeding import generator_for, seed_for
+
+_Key = tuple[list[int], int]
+
+
+class TrainLoader:
+    """The training split, shuffled every epoch; the last, incomplete batch is dropped.
+
+    Under data parallelism every process loads its share of each global batch.
+
+    Args:
+        split: The examples.
+        batch_size: Over all processes.
+        seed: Of orders and augmentations.
+        steps_per_epoch: At most so many batches an epoch; None for all.
+        num_workers: Processes that load ahead; 0 for none.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        *,
+        batch_size: int,
+        seed: int,
+        steps_per_epoch: int | None = None,
+        num_workers: int = 0,
+    ) -> None:
+        if not len(split):
+            raise ValueError("The training split should hold examples. Found none.")
+        self.split, self.seed = split, seed
+        self.batch_size = min(batch_size, len(split))
+        if self.batch_size % num_processes():
+            raise ValueError(
+                f"The batch of {self.batch_size} examples should divide evenly among "
+                f"{num_processes()} processes. Set trainer.batch_size."
+            )
+        available = len(split) // self.batch_size
+        self.steps_per_epoch = min(available, steps_per_epoch or available)
+        self._fetch = _Fetch(split)
+        self._workers = _worker_loader(self._fetch, num_workers)
+
+    def batches(self, epoch: int, *, first: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch from the one numbered `first`; the ones before are not loaded."""
+        order = torch.randperm(
+            len(self.split), generator=generator_for(self.seed, f"order/{epoch}")
+        ).tolist()
+        augmentation = seed_for(self.seed, f"augment/{epoch}")
+        share = self.batch_size // num_processes()
+        start = share * process_index()
+        keys: list[_Key] = []
+        for step in range(first, self.steps_per_epoch):
+            begin = step * self.batch_size + start
+            keys.append((order[begin : begin + share], augmentation))
+        yield from _run(self._fetch, self._workers, keys)
+
+
+class EvalLoader:
+    """A whole split in order; under data parallelism every process loads every so many batches."""
+
+    def __init__(
+        self, split: Split, *, batch_size: int, max_batches: int | None, num_workers: int = 0
+    ) -> None:
+        self.size, self.batch_size, self.max_batches = len(split), batch_size, max_batches
+        self._fetch = _Fetch(split)
+        self._workers = _worker_loader(self._fetch, num_workers)
+
+    def batches(self) -> Iterator[Batch]:
+        """The batches of this process."""
+        starts = range(0, self.size, self.batch_size)[: self.max_batches]
+        mine = starts[process_index() :: num_processes()]
+        keys: list[_Key] = [
+            (list(range(start, min(start + self.batch_size, self.size))), 0) for start in mine
+        ]
+        yield from _run(self._fetch, self._workers, keys)
+
+
+class _Fetch(Dataset[Batch]):
+    def __init__(self, split: Split) -> None:
+        self.split = split
+
+    def __getitem__(self, key: _Key) -> Batch:
+        indices, seed = key
+        return self.split.fetch(indices, seed=seed)
+
+
+class _Keys:
+    """What the workers fetch next; set anew for every pass, so that they live on."""
+
+    keys: Sequence[_Key] = ()
+
+    def __iter__(self) -> Iterator[_Key]:
+        return iter(self.keys)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
+def _worker_loader(fetch: _Fetch, num_workers: int) -> tuple[_Keys, DataLoader[Batch]] | None:
+    if not num_workers:
+        return None
+    keys = _Keys()
+    loader = DataLoader(
+        fetch,
+        batch_size=None,
+        sampler=keys,
+        num_workers=num_workers,
+        persistent_workers=True,
+        collate_fn=_same,
+        pin_memory=torch.cuda.is_available(),
+        generator=torch.Generator(),  # else it draws from the one that dropout draws from
+    )
+    return keys, loader
+
+
+def _same(batch: Any) -> Any:
+    return batch
+
+
+def _run(
+    fetch: _Fetch, workers: tuple[_Keys, DataLoader[Batch]] | None, keys: Sequence[_Key]
+) -> Iterator[Batch]:
+    if workers is None:
+        for key in keys:
+            yield fetch[key]
+        return
+    waiting, loader = workers
+    waiting.keys = keys
+    yield from loader
