@@ -1,6 +1,7 @@
 """The only training loop."""
 
 import json
+import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from mtlrun.core.batch import Batch
+from mtlrun.core.distributed import process_index
 from mtlrun.core.method import (
     AffinityCollector,
     DivergedError,
@@ -24,7 +26,7 @@ from mtlrun.core.task import Task
 from mtlrun.engine import distributed
 from mtlrun.engine.evaluate import evaluate
 from mtlrun.engine.files import read_tensors, write_tensors
-from mtlrun.engine.interrupt import Interrupted, stop_requested
+from mtlrun.engine.interrupt import Interrupted, stop, stop_requested
 from mtlrun.engine.loader import EvalLoader, TrainLoader
 from mtlrun.engine.progress import TrainingProgress
 from mtlrun.engine.schedules import Schedule
@@ -118,7 +120,7 @@ class Training:
         self.standing = Standing(**state["standing"])
         self._losses = state["losses"]
         self._logged_step = state["logged_step"]
-        set_generator_state(state["generators"][distributed.process_index()])
+        set_generator_state(state["generators"][process_index()])
         if distributed.is_first() and self.entry.metrics.exists():
             with self.entry.metrics.open("rb+") as log:
                 log.truncate(self.standing.log_bytes)
@@ -250,12 +252,12 @@ class Training:
         every = self.trainer.checkpoint_every
         due = self.standing.step % every == 0 if every is not None else epoch_ended
         old = time.monotonic() - self._saved_at > self.trainer.checkpoint_seconds
-        signum = stop_requested()
-        stop, due = distributed.any_process([signum is not None, due or old], self._device)
-        if stop or due:
+        stopping, due = distributed.any_process([stop_requested(), due or old], self._device)
+        if stopping or due:
             self.checkpoint()
-        if stop:
-            raise Interrupted(signum if signum is not None else 15)
+        if stopping:
+            stop()
+            raise Interrupted(signal.SIGTERM)  # the signal went to another process
 
     def checkpoint(self) -> None:
         """Writes all that an exact resume needs."""

@@ -18,7 +18,7 @@ from mtlrun.engine import distributed
 from mtlrun.engine.device import device_named, peak_memory
 from mtlrun.engine.files import read_json, read_tensors, write_json, write_tensors, write_text
 from mtlrun.engine.fit import Training, step_settings
-from mtlrun.engine.interrupt import Interrupted, stop_requested
+from mtlrun.engine.interrupt import deferred
 from mtlrun.engine.loader import EvalLoader, TrainLoader
 from mtlrun.engine.progress import Speaker
 from mtlrun.engine.settings import RunSetup
@@ -140,10 +140,13 @@ class Workbench:
         title, step, num_steps = wanted.title, training.standing.step, training.num_steps
         if step:
             self.say(f"{title}: resumed at step {step}/{num_steps}.")
-        with self.speaker.training(title, num_steps=num_steps, first=step) as progress:
+        shown = self.speaker.training(title, num_steps=num_steps, first=step)
+        with shown as progress, deferred():  # a signal waits for a checkpoint
             training.run(progress)
         training.select()
-        scores = {name: training.evaluate(self._eval_loader(name)) for name in _SCORED}
+        scores: dict[str, Any] = {}
+        for name in _SCORED:
+            scores[name] = training.evaluate(self._eval_loader(name))
         if distributed.is_first():
             _finish(entry, training, scores, peak_memory(self.device))
         distributed.from_first(True)  # nobody reads before the first has written
@@ -261,18 +264,8 @@ class Workbench:
             num_workers=trainer.num_workers,
         )
 
-    def _wait(self, title: str) -> Callable[[float], None]:
-        told = [False]
-
-        def waiting(seconds: float) -> None:
-            signum = stop_requested()
-            if signum is not None:
-                raise Interrupted(signum)
-            if not told[0]:
-                told[0] = True
-                self.say(f"{title}: another process trains the same; waiting for it.")
-
-        return waiting
+    def _wait(self, title: str) -> Callable[[], None]:
+        return lambda: self.say(f"{title}: another process trains the same; waiting for it.")
 
     def _track(self, scalars: Mapping[str, float], step: int) -> None:
         if self.tracker is not None:

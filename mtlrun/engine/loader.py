@@ -1,5 +1,6 @@
 """Batches in an order that depends on nothing but the seed and the epoch."""
 
+import signal
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -117,10 +118,17 @@ def _worker_loader(fetch: _Fetch, num_workers: int) -> tuple[_Keys, DataLoader[B
         num_workers=num_workers,
         persistent_workers=True,
         collate_fn=_same,
+        worker_init_fn=_leave_signals,
         pin_memory=torch.cuda.is_available(),
         generator=torch.Generator(),  # else it draws from the one that dropout draws from
     )
     return keys, loader
+
+
+def _leave_signals(_: int) -> None:
+    """Ctrl-C reaches the workers too: they go on until training has its checkpoint."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _same(batch: Any) -> Any:

@@ -247,7 +247,7 @@ def _serve(
             return sign * value if not math.isnan(value) else float("-inf")
 
         served[task.name] = max(candidates, key=score)
-    scores = {
+    scores: dict[str, Scores] = {
         name: {task: trainings[group].scores[name][task] for task, group in served.items()}
         for name in ("val", "test")
     }

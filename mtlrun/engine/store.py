@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -98,22 +97,21 @@ class Store:
         return Entry(key, self.folder / key, settings)
 
     @contextmanager
-    def locked(self, entry: Entry, while_waiting: Callable[[float], None]) -> Iterator[None]:
+    def locked(self, entry: Entry, on_waiting: Callable[[], None]) -> Iterator[None]:
         """Holds a training's lock, which dies with its process.
 
         Args:
             entry: The training.
-            while_waiting: Called about once a second with the seconds waited.
+            on_waiting: Called once if another process holds the lock.
         """
         folder = self.folder / "locks"
         folder.mkdir(parents=True, exist_ok=True)
-        lock, begin = FileLock(folder / f"{entry.key}.lock"), time.monotonic()
-        while True:
-            try:
-                lock.acquire(timeout=1)
-                break
-            except Timeout:
-                while_waiting(time.monotonic() - begin)
+        lock = FileLock(folder / f"{entry.key}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            on_waiting()
+            lock.acquire()
         try:
             yield
         finally:

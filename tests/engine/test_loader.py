@@ -1,0 +1,67 @@
+"""Orders and shares of batches."""
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+
+from mtlrun.core.batch import Batch
+from mtlrun.engine.loader import EvalLoader, TrainLoader
+
+
+class Numbers:
+    """Examples that are their own index; the target is the augmentation seed."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def __len__(self) -> int:
+        return self.size
+
+    def fetch(self, indices: Sequence[int], *, seed: int) -> Batch:
+        return Batch(torch.tensor(indices), {"seed": torch.full((len(indices),), seed)})
+
+
+def _indices(batches: object) -> list[list[int]]:
+    return [batch.inputs.tolist() for batch in batches]  # type: ignore[attr-defined]
+
+
+def test_an_epoch_visits_every_example_once_but_the_incomplete_batch() -> None:
+    loader = TrainLoader(Numbers(22), batch_size=5, seed=0)
+    epoch = _indices(loader.batches(0))
+    assert [len(batch) for batch in epoch] == [5] * 4
+    assert len({index for batch in epoch for index in batch}) == 20
+    assert epoch != _indices(loader.batches(1))
+    assert epoch == _indices(TrainLoader(Numbers(22), batch_size=5, seed=0).batches(0))
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_an_epoch_can_be_entered_in_the_middle(num_workers: int) -> None:
+    loader = TrainLoader(Numbers(20), batch_size=4, seed=1, num_workers=num_workers)
+    whole = _indices(loader.batches(3))
+    assert _indices(loader.batches(3, first=2)) == whole[2:]
+
+
+def test_loading_leaves_the_generator_of_layers_alone() -> None:
+    state = torch.get_rng_state()
+    loader = TrainLoader(Numbers(20), batch_size=4, seed=1, num_workers=1)
+    list(loader.batches(0))
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_augmentation_seeds_change_with_the_epoch_only() -> None:
+    loader = TrainLoader(Numbers(20), batch_size=4, seed=1)
+    seeds = [{int(b.targets["seed"][0]) for b in loader.batches(epoch)} for epoch in (0, 1)]
+    assert len(seeds[0]) == len(seeds[1]) == 1
+    assert seeds[0] != seeds[1]
+
+
+def test_a_split_smaller_than_a_batch_is_one_batch() -> None:
+    loader = TrainLoader(Numbers(3), batch_size=8, seed=0)
+    assert [len(batch) for batch in _indices(loader.batches(0))] == [3]
+
+
+def test_evaluation_visits_all_in_order_or_stops_early() -> None:
+    whole = EvalLoader(Numbers(7), batch_size=3, max_batches=None)
+    assert _indices(whole.batches()) == [[0, 1, 2], [3, 4, 5], [6]]
+    assert _indices(EvalLoader(Numbers(7), batch_size=3, max_batches=1).batches()) == [[0, 1, 2]]

@@ -1,0 +1,188 @@
+"""What a run leaves, reuses and refuses."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mtlrun.core.grouping import Affinity, Group, Plan
+from mtlrun.core.method import AffinityCollector, TrainingPoint
+from mtlrun.engine.pipeline import run
+from mtlrun.methods._groups import AffinityMethod
+from mtlrun.methods.hps import HPS
+from mtlrun.methods.optimal import Optimal
+from mtlrun.methods.random import Random
+from mtlrun.methods.single_task import SingleTask
+from tests.toy import NAMES, ToyData, toy_setup
+
+
+class Counting(AffinityCollector):
+    """Notes the learning rates it is shown; draws nothing."""
+
+    def __init__(self) -> None:
+        self.rates: list[float] = []
+
+    def observe(self, point: TrainingPoint) -> None:
+        assert point.model.training
+        self.rates.append(point.learning_rate)
+
+    def affinity(self) -> Affinity:
+        values = np.array([[1.0, 2, 1], [2, 1, 1], [1, 1, 1]])
+        return Affinity(NAMES, values, len(self.rates), "counting")
+
+    def state_dict(self) -> dict[str, object]:
+        return {"rates": self.rates}
+
+    def load_state_dict(self, state: dict[str, list[float]]) -> None:  # type: ignore[override]
+        self.rates = list(state["rates"])
+
+
+class Grouping(AffinityMethod):
+    def __init__(self) -> None:
+        self.collector = Counting()  # type: ignore[assignment]
+        self.objective = "best_group"
+
+
+def test_a_run_leaves_a_complete_folder(tmp_path: Path) -> None:
+    outcome = run(toy_setup(tmp_path, method=Grouping()))
+    names = {p.name for p in outcome.folder.iterdir()}
+    assert {
+        "config.yaml", "environment.json", "metrics.jsonl", "affinity.json", "plan.json",
+        "checkpoints", "result.json",
+    } <= names  # fmt: skip
+    result = json.loads((outcome.folder / "result.json").read_text())
+    assert result["scores"] == outcome.result["scores"]
+    assert set(result["scores"]["test"]) == set(NAMES)
+    assert result["served_by"]["a"] == ["a", "b"]
+    assert [t["phase"] for t in result["trainings"]] == ["collect", "train", "train"]
+
+
+def test_the_collector_sees_every_batch_and_is_found_again(tmp_path: Path) -> None:
+    first = Grouping()
+    run(toy_setup(tmp_path, method=first))
+    assert first.collector.rates == [0.01] * 15  # type: ignore[attr-defined]
+    second = Grouping()
+    setup = toy_setup(tmp_path / "other", method=second, store=tmp_path / "store")
+    outcome = run(setup)
+    assert second.collector.rates == [0.01] * 15  # type: ignore[attr-defined]
+    assert all(training["reused"] for training in outcome.result["trainings"])
+
+
+def test_a_finished_run_is_not_repeated(tmp_path: Path) -> None:
+    first = run(toy_setup(tmp_path))
+    before = (first.folder / "result.json").stat().st_mtime_ns
+    again = run(toy_setup(tmp_path))
+    assert again.was_done
+    assert again.result["scores"] == first.result["scores"]
+    assert (first.folder / "result.json").stat().st_mtime_ns == before
+
+
+def test_methods_share_single_task_trainings_and_are_compared_with_them(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    alone = run(toy_setup(tmp_path / "stl", method=SingleTask(), store=store))
+    joint = run(toy_setup(tmp_path / "hps", method=HPS(), store=store))
+    assert joint.result["single_task"]["a"]["test"] == alone.result["scores"]["test"]["a"]
+    lonely = run(toy_setup(tmp_path / "lonely", method=HPS()))
+    assert lonely.result["single_task"] is None
+
+
+def test_optimal_is_the_best_of_all_groupings_by_validation(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    best = run(toy_setup(tmp_path / "optimal", method=Optimal(), store=store))
+    trained = {tuple(t["tasks"]) for t in best.result["trainings"]}
+    assert len(trained) == 7
+    assert len(best.result["plan"]["groups"]) <= 2
+    joint = run(toy_setup(tmp_path / "hps", method=HPS(), store=store))
+
+    def total(outcome: object) -> float:
+        scores = outcome.result["scores"]["val"]  # type: ignore[attr-defined]
+        reference = best.result["single_task"]
+        return sum(1 - scores[name]["mae"] / reference[name]["val"]["mae"] for name in NAMES)
+
+    assert total(best) >= total(joint)
+    assert total(best) == pytest.approx(3 * best.result["plan"]["objective"], rel=1e-6)
+
+
+def test_random_averages_its_draws(tmp_path: Path) -> None:
+    outcome = run(toy_setup(tmp_path, method=Random(num_draws=3)))
+    draws = outcome.result["draws"]
+    assert len(draws) == 3
+    for draw in draws:
+        assert len(draw["groups"]) == 2
+        assert {task for group in draw["groups"] for task in group} == set(NAMES)
+    mean = sum(draw["scores"]["test"]["a"]["mae"] for draw in draws) / 3
+    assert outcome.result["scores"]["test"]["a"]["mae"] == pytest.approx(mean)
+
+
+def test_a_task_is_served_by_the_group_that_validates_best(tmp_path: Path) -> None:
+    plan = Plan((Group.of(NAMES), Group.of(["a", "b"])))
+    path = tmp_path / "plan.json"
+    path.write_text(plan.to_json())
+    outcome = run(toy_setup(tmp_path, plan=path))
+    by_tasks = {tuple(t["tasks"]): t["scores"]["val"] for t in outcome.result["trainings"]}
+    best = min(by_tasks, key=lambda tasks: by_tasks[tasks].get("a", {"mae": 9e9})["mae"])
+    assert tuple(outcome.result["served_by"]["a"]) == best
+    assert outcome.result["served_by"]["c"] == list(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"groups": [{"tasks": ["a", "b", "x"]}]}', r"among a, b, c\. Found x"),
+        ('{"groups": [{"tasks": ["a", "b"]}]}', "no group that serves c"),
+        ("not a plan", "plan.json"),
+    ],
+)
+def test_a_plan_that_does_not_fit_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "plan.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        run(toy_setup(tmp_path, plan=path))
+
+
+def test_a_stored_affinity_replaces_collecting(tmp_path: Path) -> None:
+    path = tmp_path / "affinity.json"
+    path.write_text(Counting().affinity().to_json())
+    outcome = run(toy_setup(tmp_path, method=Grouping(), affinity=path))
+    assert [t["phase"] for t in outcome.result["trainings"]] == ["train", "train"]
+    path.write_text(path.read_text().replace('"a"', '"z"'))
+    with pytest.raises(ValueError, match="should be of the tasks a, b, c"):
+        run(toy_setup(tmp_path / "other", method=Grouping(), affinity=path))
+
+
+def test_phase_collect_stops_after_the_plan(tmp_path: Path) -> None:
+    outcome = run(toy_setup(tmp_path, method=Grouping(), phase="collect"))
+    assert (outcome.folder / "plan.json").exists()
+    assert not (outcome.folder / "result.json").exists()
+    assert "scores" not in outcome.result
+
+
+def test_a_folder_of_other_settings_is_refused_by_name(tmp_path: Path) -> None:
+    run(toy_setup(tmp_path))
+    with pytest.raises(ValueError, match=r"trainer\.epochs: 3, now 4"):
+        run(toy_setup(tmp_path, trainer={"epochs": 4}))
+    run(toy_setup(tmp_path, trainer={"device": "cpu", "num_workers": 0}))
+    with pytest.raises(ValueError, match=r"noise: 0\.1, now 0\.2"):
+        run(toy_setup(tmp_path, data=ToyData(noise=0.2)))
+
+
+def test_a_dry_run_leaves_nothing(tmp_path: Path) -> None:
+    outcome = run(toy_setup(tmp_path, method=Grouping(), dry_run=True))
+    assert set(outcome.result["scores"]["val"]) == set(NAMES)
+    assert not (tmp_path / "run").exists()
+    assert not (tmp_path / "store").exists()
+
+
+def test_patience_ends_a_training_and_best_val_keeps_its_best_weights(tmp_path: Path) -> None:
+    trainer = {"epochs": 60, "patience": 2, "select": "best_val"}
+    outcome = run(toy_setup(tmp_path, trainer=trainer, data=ToyData(noise=2.0)))
+    (training,) = outcome.result["trainings"]
+    losses = [
+        sum(v for k, v in json.loads(line).items() if k.startswith("val/") and k.endswith("/loss"))
+        for line in (outcome.folder / "metrics.jsonl").read_text().splitlines()
+        if "val/a/loss" in line
+    ]
+    kept = sum(scores["loss"] for scores in training["scores"]["val"].values())
+    assert kept == pytest.approx(min(losses))
+    assert training["num_steps"] == 5 * len(losses)

@@ -1,0 +1,151 @@
+"""A run that dies resumes exactly where it was."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from mtlrun.core.data import DataError
+from mtlrun.core.method import DivergedError, StepOutput
+from mtlrun.engine.interrupt import Interrupted, catching_signals
+from mtlrun.engine.pipeline import run
+from mtlrun.engine.schedules import Poly
+from mtlrun.methods.single_task import SingleTask
+from mtlrun.updates.joint import Joint
+from tests.toy import ToyData, toy_setup
+
+
+class Killed(Exception):
+    """Stands for a kill: nothing is tidied up."""
+
+
+def _die_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """Lets the process die before its given step (counted from 1 over all trainings)."""
+    counter = iter(range(1, 10_000))
+    original = Joint.step
+
+    def stepping(self: Joint, batch: object) -> StepOutput:
+        if next(counter) == step:
+            raise Killed
+        return original(self, batch)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Joint, "step", stepping)
+
+
+def _weights(folder: Path) -> list[torch.Tensor]:
+    found = sorted((folder / "run" / "checkpoints").glob("*.pt"))
+    assert found
+    return [t for path in found for t in torch.load(path, weights_only=True).values()]
+
+
+@pytest.mark.parametrize("step", [1, 2, 5, 6, 11, 15])
+@pytest.mark.parametrize("select", ["last", "best_val"])
+def test_a_killed_run_resumes_bit_for_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, select: str
+) -> None:
+    trainer = {"checkpoint_every": 3, "select": select}
+    whole = run(toy_setup(tmp_path / "whole", trainer=trainer, schedule=Poly()))
+    with monkeypatch.context() as patch:
+        _die_at(patch, step)
+        with pytest.raises(Killed):
+            run(toy_setup(tmp_path / "killed", trainer=trainer, schedule=Poly()))
+    again = run(toy_setup(tmp_path / "killed", trainer=trainer, schedule=Poly()))
+    assert again.result["scores"] == whole.result["scores"]
+    for one, other in zip(_weights(tmp_path / "whole"), _weights(tmp_path / "killed"), strict=True):
+        assert torch.equal(one, other)
+    logs = [
+        [
+            {k: v for k, v in json.loads(line).items() if k != "training"}
+            for line in (tmp_path / name / "run" / "metrics.jsonl").read_text().splitlines()
+        ]
+        for name in ("whole", "killed")
+    ]
+    assert logs[0] == logs[1]
+
+
+def test_a_run_killed_twice_in_different_trainings_resumes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = {"checkpoint_every": 2}
+    whole = run(toy_setup(tmp_path / "whole", method=SingleTask(), trainer=trainer))
+    for step in (20, 16):
+        with monkeypatch.context() as patch:
+            _die_at(patch, step)
+            with pytest.raises(Killed):
+                run(toy_setup(tmp_path / "killed", method=SingleTask(), trainer=trainer))
+    again = run(toy_setup(tmp_path / "killed", method=SingleTask(), trainer=trainer))
+    assert again.result["scores"] == whole.result["scores"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_a_checkpoint_of_the_step_it_came_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    whole = run(toy_setup(tmp_path / "whole"))
+    original = Joint.step
+
+    def stepping(self: Joint, batch: object) -> StepOutput:
+        output = original(self, batch)  # type: ignore[arg-type]
+        counter.append(1)
+        if len(counter) == 7:
+            os.kill(os.getpid(), number)
+        return output
+
+    counter: list[int] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(Joint, "step", stepping)
+        with catching_signals(), pytest.raises(Interrupted) as caught:
+            run(toy_setup(tmp_path / "stopped"))
+    assert caught.value.signum == number
+    (checkpoint,) = (tmp_path / "stopped" / "store").glob("*/checkpoint.pt")
+    assert torch.load(checkpoint, weights_only=True)["standing"]["step"] == 7
+    again = run(toy_setup(tmp_path / "stopped"))
+    assert again.result["scores"] == whole.result["scores"]
+
+
+def test_a_death_while_writing_a_checkpoint_leaves_the_previous_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = {"checkpoint_every": 3}
+    whole = run(toy_setup(tmp_path / "whole", trainer=trainer))
+    save, calls = torch.save, []
+
+    def saving(state: object, path: Path) -> None:
+        calls.append(path)
+        save(state, path)
+        if len(calls) == 3:
+            path.write_bytes(path.read_bytes()[:100])
+            raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", saving)
+        with pytest.raises(OSError, match="No space left"):
+            run(toy_setup(tmp_path / "full", trainer=trainer))
+    (folder,) = (p for p in (tmp_path / "full" / "store").iterdir() if p.name != "locks")
+    assert torch.load(folder / "checkpoint.pt", weights_only=True)["standing"]["step"] == 6
+    assert not list(folder.glob(".*partial"))
+    again = run(toy_setup(tmp_path / "full", trainer=trainer))
+    assert again.result["scores"] == whole.result["scores"]
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = {"checkpoint_every": 3}
+    with monkeypatch.context() as patch:
+        _die_at(patch, 8)
+        with pytest.raises(Killed):
+            run(toy_setup(tmp_path, trainer=trainer))
+    (checkpoint,) = (tmp_path / "store").glob("*/checkpoint.pt")
+    content = bytearray(checkpoint.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    checkpoint.write_bytes(bytes(content))
+    with pytest.raises(DataError, match=r"checkpoint\.pt.*Delete it and run again"):
+        run(toy_setup(tmp_path, trainer=trainer))
+
+
+def test_a_loss_that_is_not_finite_names_task_phase_and_step(tmp_path: Path) -> None:
+    with pytest.raises(DivergedError, match=r"phase train, step 1.*task `b`"):
+        run(toy_setup(tmp_path, data=ToyData(bad_from=0)))
+    assert not (tmp_path / "run" / "result.json").exists()
