@@ -65,14 +65,17 @@ class ToySplit:
 
 
 class ToyBackbone(Backbone):
-    """Two small stages with batch norm and dropout."""
+    """Two small stages with normalisation and dropout."""
 
-    def __init__(self, inputs: InputSpec, *, width: int = 8, dropout: float = 0.1) -> None:
+    def __init__(
+        self, inputs: InputSpec, *, width: int = 8, dropout: float = 0.1, norm: str = "batch"
+    ) -> None:
         super().__init__()
         self.width = width
+        make_norm = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}[norm]
         self.stages = nn.ModuleList(
             [
-                nn.Sequential(nn.Linear(inputs.shape[0], width), nn.BatchNorm1d(width), nn.Tanh()),
+                nn.Sequential(nn.Linear(inputs.shape[0], width), make_norm(width), nn.Tanh()),
                 nn.Sequential(nn.Linear(width, width), nn.Dropout(dropout), nn.Tanh()),
             ]
         )
@@ -98,7 +101,7 @@ def toy_setup(
         folder=folder / "run",
         store=store or folder / "store",
         data=data or ToyData(),
-        make_backbone=ToyBackbone,
+        make_backbone=others.pop("make_backbone", ToyBackbone),
         make_weighting=Equal,
         make_optimizer=partial(torch.optim.Adam, lr=0.01),
         schedule=schedule or Constant(),
