@@ -1,0 +1,88 @@
+"""The numbers that sum up a table, as the papers define them."""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+
+Scores = Mapping[str, Mapping[str, float]]
+Directions = Mapping[str, Mapping[str, bool]]
+
+
+def relative_change(value: float, reference: float, *, higher_is_better: bool) -> float | None:
+    """(value - reference) / |reference|, signed so that positive is better.
+
+    Returns:
+        A share, not percent; None where the reference is 0 or one of the two is not finite.
+    """
+    if reference == 0 or not (math.isfinite(value) and math.isfinite(reference)):
+        return None
+    change = (value - reference) / abs(reference)
+    return change if higher_is_better else -change
+
+
+def delta_m(scores: Scores, reference: Scores, directions: Directions) -> float | None:
+    """Mean over tasks of the mean over their metrics of the signed relative change, in percent.
+
+    Source: Maninis et al., Attentive Single-Tasking of Multiple Tasks, CVPR 2019, arXiv:1904.08918,
+    Eq. 5, with one metric a task; the mean inside a task first as in Deep Safe Multi-Task Learning,
+    arXiv:2111.10601, Section 5.1.
+
+    Args:
+        scores: By task, by metric.
+        reference: Of the single-task models, likewise.
+        directions: Likewise, whether higher is better; says which tasks and metrics count.
+
+    Returns:
+        Percent, positive is better than single-task; None where a number is missing, so that a
+        mean over fewer tasks never passes for one over all.
+    """
+    changes = [task_change(task, scores, reference, own) for task, own in directions.items()]
+    known = [change for change in changes if change is not None]
+    if not changes or len(known) < len(changes):
+        return None
+    return statistics.fmean(known)
+
+
+def task_change(
+    task: str, scores: Scores, reference: Scores, directions: Mapping[str, bool]
+) -> float | None:
+    """One task's part of `delta_m`: the mean over its metrics, in percent; None where a number is missing."""
+    changes = []
+    for metric, higher_is_better in directions.items():
+        value = scores.get(task, {}).get(metric)
+        before = reference.get(task, {}).get(metric)
+        if value is None or before is None:
+            return None
+        change = relative_change(value, before, higher_is_better=higher_is_better)
+        if change is None:
+            return None
+        changes.append(100 * change)
+    return statistics.fmean(changes) if changes else None
+
+
+def total(scores: Scores, leading: Mapping[str, str]) -> float | None:
+    """Sum over tasks of their leading metric.
+
+    Source: the totals of PTG's Tables 2 (error) and 4 (MAE).
+
+    Args:
+        scores: By task, by metric.
+        leading: The metric of each task that counts.
+
+    Returns:
+        The sum; None where a number is missing or where the tasks' metrics differ, whose sum would
+        mean nothing.
+    """
+    if len(set(leading.values())) != 1:
+        return None
+    values = [scores.get(task, {}).get(metric) for task, metric in leading.items()]
+    known = [value for value in values if value is not None]
+    return math.fsum(known) if len(known) == len(values) else None
+
+
+def mean_and_std(values: Sequence[float | None]) -> tuple[float | None, float | None]:
+    """Mean and sample standard deviation; (None, None) where a value is missing, no deviation of one."""
+    known = [value for value in values if value is not None]
+    if not values or len(known) < len(values):
+        return None, None
+    return statistics.fmean(known), statistics.stdev(known) if len(known) > 1 else None
