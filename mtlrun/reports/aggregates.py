@@ -11,6 +11,8 @@ Directions = Mapping[str, Mapping[str, bool]]
 def relative_change(value: float, reference: float, *, higher_is_better: bool) -> float | None:
     """(value - reference) / |reference|, signed so that positive is better.
 
+    Differs: the papers divide by the reference itself, which is the same where it is positive.
+
     Returns:
         A share, not percent; None where the reference is 0 or one of the two is not finite.
     """
@@ -24,8 +26,8 @@ def delta_m(scores: Scores, reference: Scores, directions: Directions) -> float 
     """Mean over tasks of the mean over their metrics of the signed relative change, in percent.
 
     Source: Maninis et al., Attentive Single-Tasking of Multiple Tasks, CVPR 2019, arXiv:1904.08918,
-    Eq. 5, with one metric a task; the mean inside a task first as in Deep Safe Multi-Task Learning,
-    arXiv:2111.10601, Section 5.1.
+    with one metric a task; the mean inside a task first as in Deep Safe Multi-Task Learning,
+    Section 7.1, whose Delta_I is this as a share.
 
     Args:
         scores: By task, by metric.
