@@ -46,7 +46,7 @@ class Backbone(nn.Module, Identified):
         """
 
     def last_shared_layer(self) -> nn.Module:
-        """The module whose parameters stand for the whole encoder where a method wants only one."""
+        """The last module with a weight matrix: GradNorm's choice of parameters to compare."""
         layers = [
             m for m in self.stages.modules() if any(True for _ in m.parameters(recurse=False))
         ]
