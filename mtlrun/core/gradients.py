@@ -1,0 +1,260 @@
+"""Each task's gradient of the shared parameters, and the Gramian of these gradients, from one forward pass.
+
+The pass is cut at the shared features. From the losses to the features every head is walked back
+once, and it yields its parameters' gradients on the way; from the features to the shared parameters
+there is one backward pass a task, and the graph is freed on the last.
+"""
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import GradientEdge
+from torch.utils import _pytree as pytree
+
+from mtlrun.core.batch import Batch, TaskName
+from mtlrun.core.distributed import average_, num_processes
+from mtlrun.core.layers import LayerCall, LayerRecorder, inner_products, layer_gramian
+from mtlrun.core.model import Features, MultiTaskModel, task_losses
+from mtlrun.core.seeding import RandomState
+from mtlrun.core.task import Task
+
+Gradient = list[Tensor]  # one tensor a parameter
+
+
+@dataclass(frozen=True)
+class SharedPass:
+    """A forward pass of T tasks, cut at the shared features, with its graph.
+
+    Attributes:
+        parameters: The shared ones that are trained.
+        losses: [T] detached, of this process's examples.
+        features: The tensors that the heads read.
+        feature_gradients: For each task its loss's gradient at `features`, None where it reads none.
+        head_gradients: For each task those of its own parameters; empty if not asked for.
+        random_states: T + 2 of them: before the encoder, before each head, and at the end.
+        layers: What the Gramian needs of linear and convolution layers; empty if not asked for.
+    """
+
+    parameters: list[nn.Parameter]
+    losses: Tensor
+    features: list[Tensor]
+    feature_gradients: list[list[Tensor | None]]
+    head_gradients: list[Gradient]
+    random_states: list[RandomState]
+    layers: list[LayerCall] = field(default_factory=list)
+
+
+def shared_pass(
+    model: MultiTaskModel,
+    tasks: Sequence[Task],
+    batch: Batch,
+    *,
+    encoded: Sequence[TaskName] | None = None,
+    autocast: AbstractContextManager[Any] | None = None,
+    heads: bool = True,
+    layers: bool = False,
+) -> SharedPass:
+    """One forward pass, walked back from each task's loss to the shared features.
+
+    Stochastic layers draw once, so that all tasks see one mask.
+
+    Args:
+        model: In whatever mode it is.
+        tasks: T tasks to decode.
+        batch: Has targets for them.
+        encoded: Names of the tasks whose inputs are encoded, if more than `tasks`.
+        autocast: Context of the forward pass.
+        heads: Whether the heads' gradients are wanted.
+        layers: Whether `gramian` will be asked for.
+    """
+    parameters = [p for p in model.shared_parameters() if p.requires_grad]
+    device = parameters[0].device if parameters else next(model.parameters()).device
+    names = [task.name for task in tasks]
+    recorder = LayerRecorder(model, parameters, len(tasks)) if layers else None
+    states = [RandomState.capture(device)]
+    predictions: dict[TaskName, Any] = {}
+    with torch.enable_grad():
+        with autocast or nullcontext():
+            with recorder or nullcontext():
+                features, spec = pytree.tree_flatten(model.encode(batch.inputs, encoded or names))
+            leaves = [_cut(feature) for feature in features]
+            detached: Features = pytree.tree_unflatten(leaves, spec)
+            for name in names:
+                states.append(RandomState.capture(device))
+                predictions |= model.decode(detached, [name])
+        states.append(RandomState.capture(device))
+        losses = task_losses(tasks, predictions, batch.targets)
+    wanted = [k for k, leaf in enumerate(leaves) if _requires_grad(leaf)]
+    feature_gradients: list[list[Tensor | None]] = []
+    head_gradients: list[Gradient] = []
+    for name, loss in zip(names, losses, strict=True):
+        own = [p for p in model.task_parameters(name) if p.requires_grad] if heads else []
+        found = _gradients([loss], [*(leaves[k] for k in wanted), *own], [torch.ones_like(loss)])
+        feature_gradients.append(found[: len(wanted)])
+        if heads:
+            gradient = _filled(found[len(wanted) :], own)
+            average_(gradient)
+            head_gradients.append(gradient)
+    return SharedPass(
+        parameters,
+        torch.stack([loss.detach() for loss in losses]),
+        [features[k] for k in wanted],
+        feature_gradients,
+        head_gradients,
+        states,
+        recorder.calls() if recorder else [],
+    )
+
+
+def task_gradients(forward: SharedPass, *, retain_graph: bool = False) -> list[Gradient]:
+    """Each task's gradient of the shared parameters, averaged over the processes.
+
+    Args:
+        forward: A pass whose graph is still there.
+        retain_graph: Whether it is needed afterwards.
+
+    Returns:
+        T lists of one tensor a parameter; zeros where the loss does not depend on it.
+    """
+    rows = []
+    for t, gradients in enumerate(forward.feature_gradients):
+        last = t == len(forward.feature_gradients) - 1
+        found = _gradients(
+            forward.features, forward.parameters, gradients, retain_graph=retain_graph or not last
+        )
+        row = _filled(found, forward.parameters)
+        average_(row)
+        rows.append(row)
+    return rows
+
+
+def weighted_gradient(
+    forward: SharedPass, weights: Tensor, *, retain_graph: bool = False
+) -> Gradient:
+    """The shared parameters' gradient of a weighted sum of the losses, by one backward pass.
+
+    Args:
+        forward: A pass whose graph is still there.
+        weights: [T].
+        retain_graph: Whether it is needed afterwards.
+
+    Returns:
+        One tensor a parameter, averaged over the processes.
+    """
+    total: list[Tensor | None] = [None] * len(forward.features)
+    for weight, gradients in zip(weights.unbind(), forward.feature_gradients, strict=True):
+        for k, gradient in enumerate(gradients):
+            if gradient is None:
+                continue
+            term = weight.to(gradient.dtype) * gradient
+            before = total[k]
+            total[k] = term if before is None else before + term
+    found = _gradients(forward.features, forward.parameters, total, retain_graph=retain_graph)
+    combined = _filled(found, forward.parameters)
+    average_(combined)
+    return combined
+
+
+def flattened(rows: Sequence[Gradient]) -> Tensor:
+    """[T, P] from T lists of one gradient a parameter."""
+    return torch.stack([torch.cat([part.reshape(-1) for part in row]) for row in rows])
+
+
+def gramian(
+    forward: SharedPass,
+    *,
+    parameters: Iterable[nn.Parameter] | None = None,
+    retain_graph: bool = False,
+) -> Tensor:
+    """The inner products of the tasks' gradients of the shared parameters.
+
+    In one process, where the pass recorded its layers, the gradients of a linear or convolution
+    layer are not formed if its inputs and its output's gradients tell their inner products at less
+    cost; those of other parameters are. Over several processes the gradients are averaged first:
+    the Gramian of means does not follow from the processes' layer inputs, so that all are formed.
+
+    Args:
+        forward: A pass whose graph is still there.
+        parameters: Those that count; all by default.
+        retain_graph: Whether it is needed afterwards, as for `weighted_gradient`.
+
+    Returns:
+        [T, T] float64, symmetric.
+    """
+    counted = {id(p) for p in (forward.parameters if parameters is None else parameters)}
+    if num_processes() > 1 or not forward.layers:
+        rows = task_gradients(forward, retain_graph=retain_graph)
+        kept = [k for k, p in enumerate(forward.parameters) if id(p) in counted]
+        return stored_gramian([[row[k] for k in kept] for row in rows])
+    calls = [call for call in forward.layers if id(call.module.weight) in counted]
+    ghosts = {id(p) for call in calls for p in call.module.parameters()}
+    explicit = [p for p in forward.parameters if id(p) in counted - ghosts]
+    places: list[Tensor | GradientEdge] = [*(call.output for call in calls), *explicit]
+    found = []
+    for t, gradients in enumerate(forward.feature_gradients):
+        retain = retain_graph or t < len(forward.feature_gradients) - 1
+        found.append(_gradients(forward.features, places, gradients, retain_graph=retain))
+    rows = [_filled(row[len(calls) :], explicit) for row in found]
+    total = stored_gramian(rows) if explicit else torch.zeros(())
+    for k, call in enumerate(calls):
+        reached = [t for t, row in enumerate(found) if row[k] is not None]
+        gradients_there = [row[k] for row in found if row[k] is not None]
+        bias = call.module.bias is not None and id(call.module.bias) in counted
+        if reached:
+            own = layer_gramian(call, gradients_there, bias=bias)  # type: ignore[arg-type]  # None is filtered out
+            whole = own.new_zeros(len(found), len(found))
+            whole[torch.tensor(reached)[:, None], torch.tensor(reached)] = own
+            total = total.to(own.device) + whole
+    return total.expand(len(found), len(found)).double()
+
+
+def stored_gramian(rows: Sequence[Gradient]) -> Tensor:
+    """[T, T] float64 inner products of T stored gradients, summed parameter by parameter."""
+    total = rows[0][0].new_zeros(len(rows), len(rows), dtype=torch.float64)
+    for parts in zip(*rows, strict=True):
+        total += inner_products(torch.stack([part.reshape(-1) for part in parts]))
+    return total
+
+
+def _gradients(
+    outputs: Sequence[Tensor],
+    places: Sequence[Tensor | GradientEdge],
+    gradients: Sequence[Tensor | None],
+    *,
+    retain_graph: bool = False,
+) -> list[Tensor | None]:
+    reached = [
+        (output, gradient)
+        for output, gradient in zip(outputs, gradients, strict=True)
+        if output.requires_grad and gradient is not None
+    ]
+    if not reached or not places:
+        return [None] * len(places)
+    return list(
+        torch.autograd.grad(
+            [output for output, _ in reached],
+            list(places),  # type: ignore[arg-type]  # tensors and edges may be mixed
+            [gradient for _, gradient in reached],
+            retain_graph=retain_graph,
+            allow_unused=True,
+        )
+    )
+
+
+def _filled(found: Sequence[Tensor | None], like: Sequence[Tensor]) -> Gradient:
+    pairs = zip(found, like, strict=True)
+    return [torch.zeros_like(p) if part is None else part.detach() for part, p in pairs]
+
+
+def _cut(feature: Any) -> Any:
+    if isinstance(feature, Tensor):
+        return feature.detach().requires_grad_(feature.requires_grad)
+    return feature
+
+
+def _requires_grad(leaf: Any) -> bool:
+    return isinstance(leaf, Tensor) and leaf.requires_grad

@@ -1,0 +1,171 @@
+"""Inner products of tasks' gradients of a layer's parameters from its inputs and outputs, unformed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd.graph import GradientEdge, get_gradient_edge
+
+
+@dataclass(frozen=True)
+class LayerCall:
+    """The one call of a linear or convolution layer in a forward pass: its input and its output's place."""
+
+    module: nn.Linear | nn.Conv1d | nn.Conv2d
+    inputs: Tensor
+    output: GradientEdge
+
+
+def layer_gramian(call: LayerCall, gradients: Sequence[Tensor], *, bias: bool) -> Tensor:
+    """Inner products of a layer's parameter gradients, which are not formed.
+
+    A layer that maps rows x of inputs X [N, D] has the gradient Y_i^T X, with Y_i [N, C] task i's
+    gradient of its outputs. So <Y_i^T X, Y_j^T X> = <Y_i, (X X^T) Y_j>. The rows of a convolution
+    are its patches; each of its Q groups of channels is a layer of its own.
+
+    Args:
+        call: A linear or convolution layer's.
+        gradients: Of its output, one a task.
+        bias: Whether the bias counts.
+
+    Returns:
+        [T, T] float64.
+    """
+    rows = _as_rows(call.module, call.inputs).to(call.module.weight.dtype)  # [Q, N, D]
+    outputs = torch.stack([_output_rows(call.module, g) for g in gradients]).to(rows.dtype)
+    num_tasks, num_groups, num_rows, width = outputs.shape
+    if num_groups == 1:
+        flat = outputs[:, 0].transpose(0, 1).reshape(num_rows, num_tasks * width)
+        mapped = (rows[0] @ (rows[0].T)) @ flat
+        mapped = mapped.view(num_rows, num_tasks, width).transpose(0, 1)
+    else:
+        mapped = (rows @ rows.mT) @ outputs  # [T, Q, N, C]
+    total = inner_products(outputs.reshape(num_tasks, -1), mapped.reshape(num_tasks, -1))
+    if bias:
+        total = total + inner_products(outputs.sum(2).reshape(num_tasks, -1))
+    return total
+
+
+def layer_is_cheaper_unformed(
+    num_tasks: int, num_rows: int, num_inputs: int, num_outputs: int
+) -> bool:
+    """Whether `layer_gramian` multiplies less than forming T gradients and their inner products.
+
+    Args:
+        num_tasks: T.
+        num_rows: N, examples times positions.
+        num_inputs: D, of a row, in one group of channels.
+        num_outputs: C, in one group of channels.
+    """
+    formed = num_tasks * num_inputs * num_outputs * (num_rows + num_tasks)
+    unformed = num_rows**2 * (num_inputs + num_tasks * num_outputs)
+    return unformed + num_tasks**2 * num_rows * num_outputs < formed
+
+
+class LayerRecorder:
+    """Keeps, while it is entered, the calls of layers whose gradients need not be formed.
+
+    Those are linear and convolution layers that are called once, whose parameters are all trained
+    and no other module's, and for which `layer_is_cheaper_unformed`. A weight that is also used
+    outside of its layer's call would be missed; none of our networks does so.
+
+    Args:
+        model: Its layers are watched.
+        parameters: The trained ones.
+        num_tasks: T.
+    """
+
+    def __init__(
+        self, model: nn.Module, parameters: Sequence[nn.Parameter], num_tasks: int
+    ) -> None:
+        trained = {id(p) for p in parameters}
+        uses: dict[int, int] = {}
+        for module in model.modules():
+            for p in module._parameters.values():
+                uses[id(p)] = uses.get(id(p), 0) + 1
+        self._num_tasks = num_tasks
+        self._calls: dict[nn.Module, LayerCall | None] = {}
+        self._modules = [
+            module
+            for module in model.modules()
+            if type(module) in (nn.Linear, nn.Conv1d, nn.Conv2d)
+            and all(id(p) in trained and uses[id(p)] == 1 for p in module.parameters())
+            and not isinstance(getattr(module, "padding", 0), str)
+            and getattr(module, "padding_mode", "zeros") == "zeros"
+        ]
+
+    def __enter__(self) -> None:
+        self._handles = [m.register_forward_hook(self._record) for m in self._modules]
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for handle in self._handles:
+            handle.remove()
+
+    def _record(self, module: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        called_before = module in self._calls
+        self._calls[module] = None
+        if called_before or len(inputs) != 1 or output.grad_fn is None:
+            return
+        rows = output.numel() // module.weight.shape[0]
+        groups = getattr(module, "groups", 1)
+        width = module.weight[0].numel()
+        if layer_is_cheaper_unformed(
+            self._num_tasks, rows, width, module.weight.shape[0] // groups
+        ):
+            call = LayerCall(module, inputs[0].detach(), get_gradient_edge(output))
+            self._calls[module] = call
+
+    def calls(self) -> list[LayerCall]:
+        """Of the layers that were called once."""
+        return [call for call in self._calls.values() if call is not None]
+
+
+def inner_products(rows: Tensor, others: Tensor | None = None) -> Tensor:
+    """[T, T] float64 of vectors [T, P], with themselves or with others."""
+    return (rows @ (rows if others is None else others).T).double()
+
+
+def _as_rows(module: nn.Linear | nn.Conv1d | nn.Conv2d, inputs: Tensor) -> Tensor:
+    """[Q, N, D] the vectors that the layer's weight is applied to, by group of channels."""
+    if isinstance(module, nn.Linear):
+        return inputs.reshape(1, -1, inputs.shape[-1])
+    assert not isinstance(module.padding, str)
+    kernel, stride = tuple(module.kernel_size), tuple(module.stride)
+    padding, dilation = tuple(module.padding), tuple(module.dilation)
+    if isinstance(module, nn.Conv1d):  # an image of height 1
+        inputs = inputs.unsqueeze(-2)
+        kernel, stride, padding, dilation = (
+            (1, *kernel),
+            (1, *stride),
+            (0, *padding),
+            (1, *dilation),
+        )
+    if inputs.dim() == 3:
+        inputs = inputs.unsqueeze(0)
+    patches = F.unfold(inputs, kernel, dilation, padding, stride)  # [B, Q * D, L]
+    return _by_group(patches, module.groups)
+
+
+def _output_rows(module: nn.Linear | nn.Conv1d | nn.Conv2d, gradient: Tensor) -> Tensor:
+    """[Q, N, C] the gradients of the layer's output vectors, in the order of `_as_rows`."""
+    if isinstance(module, nn.Linear):
+        return gradient.reshape(1, -1, gradient.shape[-1])
+    if gradient.dim() == len(module.kernel_size) + 1:  # one example without a batch
+        gradient = gradient.unsqueeze(0)
+    return _by_group(gradient.flatten(2), module.groups)
+
+
+def _by_group(channels: Tensor, num_groups: int) -> Tensor:
+    """[Q, B * L, C / Q] from [B, C, L]."""
+    batch, width, length = channels.shape
+    grouped = channels.reshape(batch, num_groups, width // num_groups, length)
+    return grouped.permute(1, 0, 3, 2).flatten(1, 2)
