@@ -1,0 +1,82 @@
+"""How large float rounding is in a collected gain.
+
+A gain is a difference of two nearly equal losses. What rounding does to it is measured: all
+parameters are moved by the size of their own rounding (to a neighbouring float, with the variance
+of an error that is uniform within half a spacing), which makes every later rounding in the forward
+pass fall out anew, and the losses are read again. The root mean square of their relative changes
+over tasks and probes is the noise of one gain; the mean of N gains has it divided by sqrt(N). Half
+a unit in the last place is the least noise there is. A probe costs two forward passes and is made
+at the first, second, fourth, eighth, ... collected batch.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+
+from mtlrun.affinities._virtual import VirtualUpdates, averaged_losses
+from mtlrun.core.grouping import Affinity
+from mtlrun.core.seeding import seed_for
+
+
+class NoiseProbe:
+    """Accumulates the relative size of rounding in losses."""
+
+    def __init__(self) -> None:
+        self._squares: float = 0.0
+        self._count: int = 0
+        self._least: float = 0.0
+
+    @staticmethod
+    def is_due(collected: int) -> bool:
+        """Whether to probe at the batch after so many collected ones: at powers of two."""
+        return (collected + 1) & collected == 0
+
+    def take(self, updates: VirtualUpdates, tasks: list[int], collected: int) -> None:
+        """Measures the tasks' losses before and after new rounding; resets the virtual updates."""
+        parameter = next(iter(updates.gradients.values()))[0]
+        generator = torch.Generator(parameter.device)
+        generator.manual_seed(seed_for(collected, "noise"))
+        updates.reset()
+        before = updates.read(tasks)
+        updates.jitter(generator)
+        after = updates.read(tasks)
+        updates.reset()
+        losses = averaged_losses([*before, *after])
+        change = losses[len(tasks) :] / losses[: len(tasks)] - 1
+        change = change[change.isfinite()]
+        self._squares += float(change.square().sum())
+        self._count += len(change)
+        self._least = torch.finfo(parameter.dtype).eps / 2
+
+    @property
+    def relative(self) -> float | None:
+        """The root mean square of the changes; None before a probe."""
+        if self._count == 0:
+            return None
+        return max(math.sqrt(self._squares / self._count), self._least)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain numbers."""
+        return {"squares": self._squares, "count": self._count, "least": self._least}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The inverse of `state_dict`."""
+        self._squares, self._count = state["squares"], state["count"]
+        self._least = state["least"]
+
+
+def noise_warning(affinity: Affinity) -> str | None:
+    """A line for the user if the values between different tasks are mostly float rounding, else None."""
+    between = affinity.values[~np.eye(len(affinity.tasks), dtype=bool)]
+    if affinity.noise_floor is None or between.size == 0:
+        return None
+    median = float(np.median(np.abs(between)))
+    if median >= affinity.noise_floor:
+        return None
+    return (
+        f"The {affinity.kind} values between different tasks should lie above float rounding. Found a "
+        f"median of {median:.1e} below the noise floor of {affinity.noise_floor:.1e}: their order means "
+        f"little. Collect with `gains=first_order`, which subtracts no losses, or at a larger learning rate."
+    )

@@ -1,0 +1,320 @@
+"""Virtual updates: losses of one batch at other parameters, without a trace."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from mtlrun.core.distributed import average_
+from mtlrun.core.gradients import Gradient, SharedPass, shared_pass, task_gradients
+from mtlrun.core.method import TrainingPoint
+from mtlrun.core.model import task_losses
+from mtlrun.core.seeding import RandomState
+
+Rule = Literal["sgd", "momentum", "optimizer"]
+Heads = Literal["fixed", "own", "all"]
+BatchNorm = Literal["batch_frozen", "batch", "running"]
+
+
+@contextmanager
+def without_trace(point: TrainingPoint) -> Iterator[list[tuple[Tensor, Tensor]]]:
+    """Puts back the model's buffers and modes and torch's generators, bit for bit, at the end.
+
+    Yields:
+        The model's buffers, each with a copy of its value.
+    """
+    modules = list(point.model.modules())
+    modes = [(module.training, getattr(module, "track_running_stats", None)) for module in modules]
+    buffers = [
+        (module, name, buffer, buffer.clone())
+        for module in modules
+        for name, buffer in module._buffers.items()
+        if buffer is not None
+    ]
+    random = RandomState.capture(next(point.model.parameters()).device)
+    try:
+        yield [(buffer, value) for _, _, buffer, value in buffers]
+    finally:
+        random.restore()
+        for module, (training, tracks) in zip(modules, modes, strict=True):
+            module.training = training
+            if tracks is not None:
+                module.track_running_stats = tracks
+        with torch.no_grad():
+            for module, name, buffer, value in buffers:
+                module._buffers[name] = buffer
+                buffer.copy_(value)
+
+
+@contextmanager
+def virtual_updates(
+    point: TrainingPoint, tasks: Sequence[int], *, rule: Rule, heads: Heads, batch_norm: BatchNorm
+) -> Iterator["VirtualUpdates"]:
+    """Virtual updates from a training point, which is as it was afterwards; arguments as theirs."""
+    with without_trace(point) as buffers:
+        forward, rewound = _first_pass(point, tasks, buffers, heads, batch_norm)
+        updates = VirtualUpdates(point, tasks, forward, rewound, rule=rule, heads=heads)
+        try:
+            yield updates
+        finally:
+            updates.reset()
+
+
+class VirtualUpdates:
+    """Moves a model's parameters by tasks' gradients and tells the losses there.
+
+    Gradients come from one forward pass at the training point. Every later evaluation draws the
+    random numbers of that pass again, so that all losses are under the same dropout masks. A virtual
+    update writes into the parameters in place. Made by `virtual_updates`.
+
+    Args:
+        point: Where training stands.
+        tasks: Indices in `point.tasks` of those that take part.
+        forward: The pass of these tasks.
+        rewound: Buffers and the values that every evaluation begins with.
+        rule: How a gradient moves a parameter p: "sgd" p - lr g; "momentum" p - lr (g + mu b) with
+            the SGD momentum buffer b, read only; "optimizer" the real optimizer's step, on a copy
+            of its state and without clipping.
+        heads: "fixed" moves the shared parameters only; with "own" a loss is read with the task's
+            head moved once by its own loss; with "all" a head moves as in a step of the whole
+            model, `head_share` times its gradient.
+
+    Attributes:
+        losses: By task, where training stands, of this process's examples.
+        gradients: By task, of the shared parameters.
+    """
+
+    def __init__(
+        self,
+        point: TrainingPoint,
+        tasks: Sequence[int],
+        forward: SharedPass,
+        rewound: Sequence[tuple[Tensor, Tensor]],
+        *,
+        rule: Rule,
+        heads: Heads,
+    ) -> None:
+        self._point, self._rule, self._heads, self._rewound = point, rule, heads, rewound
+        self._tasks = {t: point.tasks[t] for t in tasks}
+        self._random = (
+            dict(zip([None, *tasks], forward.random_states[:-1], strict=True))
+            if not forward.random_states[0].equals(forward.random_states[-1])
+            else {}
+        )
+        self.losses = dict(zip(tasks, forward.losses, strict=True))
+        self.gradients = dict(zip(tasks, task_gradients(forward), strict=True))
+        self._shared = forward.parameters
+        self._own: dict[int, list[nn.Parameter]] = {}
+        self.head_gradients: dict[int, Gradient] = {}
+        if heads != "fixed":
+            for t, gradient in zip(tasks, forward.head_gradients, strict=True):
+                own = point.model.task_parameters(point.tasks[t].name)
+                self._own[t] = [p for p in own if p.requires_grad]
+                self.head_gradients[t] = gradient
+        self._shares = dict.fromkeys(self._own, 0.0)
+        moved = [*self._shared, *(p for own in self._own.values() for p in own)]
+        self._values = {p: p.detach().clone() for p in moved}
+        self._centers = self._values
+        if rule == "momentum":
+            self._centers = {p: self._drifted(p) for p in moved}
+        self._origins: Gradient = []
+        self._origin: tuple[int, float] | None = None
+
+    @torch.no_grad()
+    def reset(self) -> None:
+        """Copies the values of the training point back into all parameters."""
+        for p, value in self._values.items():
+            p.copy_(value)
+        self._shares = dict.fromkeys(self._own, 0.0)
+
+    @torch.no_grad()
+    def move(self, members: Sequence[int], *, share: float = 1.0) -> None:
+        """Puts the shared parameters where one step by a sum of gradients leads.
+
+        Args:
+            members: Tasks whose gradients are summed; one may occur twice.
+            share: What the sum is multiplied by.
+        """
+        if self._rule == "optimizer":
+            rows = [self.gradients[t] for t in members]
+            self._optimizer_step(self._shared, [share * sum(p) for p in zip(*rows, strict=True)])
+            return
+        step = -share * self._point.learning_rate
+        first, *others = members
+        centers = [self._centers[p] for p in self._shared]
+        if not others:
+            _stepped(self._shared, centers, self.gradients[first], step)
+            return
+        if self._origin != (first, step):  # pairs of one first task begin at the same place
+            self._origins = self._origins or [torch.empty_like(center) for center in centers]
+            _stepped(self._origins, centers, self.gradients[first], step)
+            self._origin = (first, step)
+        _stepped(self._shared, self._origins, self.gradients[others[0]], step)
+        for t in others[1:]:
+            _stepped(self._shared, self._shared, self.gradients[t], step)
+
+    @torch.no_grad()
+    def read(self, targets: Sequence[int], *, head_share: float = 1.0) -> list[Tensor]:
+        """Losses where the parameters are now, by one pass of the encoder and the targets' heads.
+
+        Args:
+            targets: Tasks.
+            head_share: With `heads="all"`, how many times its gradient a head has moved.
+
+        Returns:
+            One float64 scalar a target, of this process's examples.
+        """
+        for t in targets if self._heads != "fixed" else ():
+            self._move_head(t, head_share if self._heads == "all" else 1.0)
+        for buffer, value in self._rewound:
+            buffer.copy_(value)
+        model, batch = self._point.model, self._point.batch
+        predictions: dict[str, Any] = {}
+        self._draw_again(None)
+        with self._point.settings.autocast(self._shared[0].device):
+            features = model.encode(batch.inputs, [task.name for task in self._point.tasks])
+            for t in targets:
+                self._draw_again(t)
+                predictions |= model.decode(features, [self._tasks[t].name])
+        losses = task_losses([self._tasks[t] for t in targets], predictions, batch.targets)
+        return [loss.double() for loss in losses]
+
+    @torch.no_grad()
+    def jitter(self, generator: torch.Generator) -> None:
+        """Rounds the parameters anew: moves them by the size of float rounding.
+
+        A twelfth of the entries goes to a neighbouring float, which has the variance of an error
+        that is uniform between plus and minus half the spacing of floats.
+
+        Args:
+            generator: On the parameters' device.
+        """
+        for p in self._values:
+            draw = torch.rand(p.shape, generator=generator, device=p.device)
+            infinity = torch.full_like(p, torch.inf)
+            p.copy_(torch.where(draw < 1 / 24, torch.nextafter(p, infinity), p))
+            p.copy_(torch.where(draw > 23 / 24, torch.nextafter(p, -infinity), p))
+
+    def _move_head(self, task: int, share: float) -> None:
+        if self._shares[task] == share:
+            return
+        own, gradient = self._own[task], self.head_gradients[task]
+        if self._rule == "optimizer":
+            self._optimizer_step(own, [share * part for part in gradient])
+        else:
+            centers = [self._centers[p] for p in own]
+            _stepped(own, centers, gradient, -share * self._point.learning_rate)
+        self._shares[task] = share
+
+    def _draw_again(self, task: int | None) -> None:
+        if self._random:
+            self._random[task].restore()
+
+    def _drifted(self, p: nn.Parameter) -> Tensor:
+        for group in self._point.optimizer.param_groups:
+            if "momentum" not in group:
+                raise ValueError(
+                    f"`rule=momentum` should be used with an optimizer that has momentum buffers, such as SGD. "
+                    f"Found {type(self._point.optimizer).__name__}. Set `rule=optimizer`."
+                )
+            if any(p is q for q in group["params"]):
+                buffer = self._point.optimizer.state.get(p, {}).get("momentum_buffer")
+                if buffer is not None:
+                    drift = self._point.learning_rate * group["momentum"]
+                    return torch.sub(self._values[p], buffer, alpha=drift)
+        return self._values[p]
+
+    def _optimizer_step(self, parameters: Sequence[nn.Parameter], gradients: Gradient) -> None:
+        """One step of a copy of the optimizer from the training point, on some parameters only."""
+        grads = [(p, p.grad) for g in self._point.optimizer.param_groups for p in g["params"]]
+        try:
+            for p, _ in grads:
+                p.grad = None
+            for p, gradient in zip(parameters, gradients, strict=True):
+                p.copy_(self._values[p])
+                p.grad = gradient
+            shadow = _shadow(self._point.optimizer, parameters)
+            type(shadow).step(shadow)
+        finally:
+            for p, grad in grads:
+                p.grad = grad
+
+
+def averaged_losses(losses: Sequence[Tensor]) -> Tensor:
+    """[N] float64 on CPU: scalars as means over the processes, by one message."""
+    stacked = torch.stack([loss.detach().double() for loss in losses])
+    average_([stacked])
+    return stacked.cpu()
+
+
+def gains(after: Tensor, before: Tensor) -> Tensor:
+    """1 - after / before, float64; nan where `before` is not a positive number."""
+    return torch.where(before > 0, 1 - after / before, torch.nan)
+
+
+def _stepped(
+    outs: Sequence[Tensor], centers: Sequence[Tensor], gradient: Gradient, step: float
+) -> None:
+    for out, center, part in zip(outs, centers, gradient, strict=True):
+        torch.add(center, part, alpha=step, out=out)
+
+
+def _shadow(
+    optimizer: torch.optim.Optimizer, parameters: Sequence[nn.Parameter]
+) -> torch.optim.Optimizer:
+    """An optimizer over the same parameters with a copy of the state of some of them."""
+    shadow: torch.optim.Optimizer = object.__new__(type(optimizer))
+    hooks = {name: type(value)() for name, value in vars(optimizer).items() if "_hooks" in name}
+    shadow.__dict__ |= {k: v for k, v in vars(optimizer).items() if k != "step"} | hooks
+    shadow.param_groups = [_copied(group) for group in optimizer.param_groups]
+    shadow.state = type(optimizer.state)(dict)
+    shadow.state |= {p: _copied(optimizer.state[p]) for p in parameters if p in optimizer.state}
+    return shadow
+
+
+def _copied(entries: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v.clone() if isinstance(v, Tensor) else v for k, v in entries.items()}
+
+
+def _first_pass(
+    point: TrainingPoint,
+    tasks: Sequence[int],
+    buffers: Sequence[tuple[Tensor, Tensor]],
+    heads: Heads,
+    batch_norm: BatchNorm,
+) -> tuple[SharedPass, list[tuple[Tensor, Tensor]]]:
+    """The pass at the training point, with batch norm left as evaluations want it.
+
+    "batch_frozen": statistics of the batch; running ones stay, and what else a forward pass writes
+    into buffers is taken back before each evaluation. "batch": every evaluation is a training
+    forward, which moves the running statistics, so that a layer that reads them while training sees
+    those of the evaluation before; plain batch norm does not, so its losses are the same. "running":
+    evaluations use the running statistics as this pass left them.
+    """
+    norms = [
+        module
+        for module in point.model.modules()
+        if isinstance(module, nn.modules.batchnorm._NormBase)
+        and module.training
+        and module.track_running_stats
+    ]
+    if batch_norm == "batch_frozen":
+        for norm in norms:
+            if isinstance(norm, nn.modules.batchnorm._BatchNorm):
+                norm.track_running_stats = False
+    forward = shared_pass(
+        point.model,
+        [point.tasks[t] for t in tasks],
+        point.batch,
+        encoded=[task.name for task in point.tasks],
+        autocast=point.settings.autocast(next(point.model.parameters()).device),
+        heads=heads != "fixed",
+    )
+    if batch_norm == "running":
+        for norm in norms:
+            norm.eval()
+    if batch_norm != "batch_frozen":
+        return forward, []
+    return forward, [entry for entry in buffers if not torch.equal(*entry)]
