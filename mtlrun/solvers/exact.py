@@ -72,6 +72,14 @@ class Exact(GroupingSolver):
         )
         return solve_exactly(problem)
 
+    def allowed_groups(self, tasks: Sequence[str]) -> list[tuple[str, ...]]:
+        """Every group of the tasks within sizes and budgets, by the binary number of its tasks."""
+        problem = self._problem(np.zeros((len(tasks), len(tasks))), tasks, "best_group")
+        _check_size(problem)
+        members = all_groups(len(tasks))
+        members = members[allowed(problem, members).any(0)]
+        return [tuple(tasks[t] for t in np.flatnonzero(own)) for own in members]
+
     def select(
         self, tasks: Sequence[str], groups: Sequence[Sequence[str]], scores: np.ndarray
     ) -> Plan:
