@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -131,16 +133,31 @@ def test_a_death_while_writing_a_checkpoint_leaves_the_previous_one(
     assert again.result["scores"] == whole.result["scores"]
 
 
-def test_a_damaged_checkpoint_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _flip_a_bit(path: Path) -> None:
+    """Of the middle of the largest tensor."""
+    with zipfile.ZipFile(path) as archive:
+        record = max(archive.infolist(), key=lambda info: info.file_size)
+        content = archive.read(record)
+    data = bytearray(path.read_bytes())
+    data[data.index(content, record.header_offset) + len(content) // 2] ^= 1
+    path.write_bytes(bytes(data))
+
+
+def _truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize("damage", [_flip_a_bit, _truncate])
+def test_a_damaged_checkpoint_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: Callable[[Path], None]
+) -> None:
     trainer = {"checkpoint_every": 3}
     with monkeypatch.context() as patch:
         _die_at(patch, 8)
         with pytest.raises(Killed):
             run(toy_setup(tmp_path, trainer=trainer))
     (checkpoint,) = (tmp_path / "store").glob("*/checkpoint.pt")
-    content = bytearray(checkpoint.read_bytes())
-    content[len(content) // 2] ^= 0xFF
-    checkpoint.write_bytes(bytes(content))
+    damage(checkpoint)
     with pytest.raises(DataError, match=r"checkpoint\.pt.*Delete it and run again"):
         run(toy_setup(tmp_path, trainer=trainer))
 

@@ -1,3 +1,6 @@
+"""The groups that searches train: all within the limits, and no others."""
+
+from mtlrun.solvers.exact import Exact
 
 
 def test_allowed_groups_are_all_within_the_limits() -> None:
