@@ -1,0 +1,129 @@
+"""The configuration with and without each layer: recipe, experiment, words of a command line."""
+
+import contextlib
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
+
+from mtlrun import _config_overrides as overrides_of
+from mtlrun._catalogue import options
+from mtlrun._config_overrides import Choice, Value
+
+NAMED = ("data", "method")  # the groups that recipes belong to
+
+
+@dataclass(frozen=True)
+class Layers:
+    """What a command line chose and set, to be loaded with and without a layer.
+
+    Attributes:
+        groups: Of files, in the order of the defaults list.
+        chosen: By the command line, by group.
+        own_recipe: The file that belongs to the data and method, else to the data; None if there
+            is none.
+        automatic_recipe: The same, None if another recipe or none was chosen.
+        values: Set by the command line.
+    """
+
+    groups: tuple[str, ...]
+    chosen: Mapping[str, Choice]
+    own_recipe: str | None
+    automatic_recipe: str | None
+    values: tuple[Value, ...]
+
+    @classmethod
+    def of(cls, words: Sequence[str], conf: Path, problems: list[str]) -> "Layers":
+        """The layers of a command line; extends `problems` by what cannot be read."""
+        groups = _groups(conf)
+        chosen, values = overrides_of.parse(words, groups, conf, problems)
+        first = cls(groups, chosen, None, None, tuple(values))
+        found = first.choices()
+        names = (f"{found['data']}_{found['method']}", found["data"])
+        recipe = next((name for name in names if name in options("recipe", conf)), None)
+        automatic = None if "recipe" in chosen or "recipe" in found else recipe
+        return replace(first, own_recipe=recipe, automatic_recipe=automatic)
+
+    def load(self, *, values: bool = True) -> dict[str, Any]:
+        """The configuration, not resolved."""
+        words = [v.words for v in self.values] if values else []
+        config, choices = _load([*self._choose(), *words]), self.choices()
+        kept = [f"{group}={choices[group]}" for group in NAMED]
+        both = "recipe" in choices and "experiment" in choices
+        for group in self._free_groups():
+            final = choices.get(group)
+            mine = [v.words for v in self.values if v.key.split(".")[0] == group and values]
+            if final != self.choices(without=(group,)).get(group):
+                config[group] = _load([*kept, *self.chosen[group].words, *mine])[group]
+            elif both and final != self.choices(without=(group, "experiment")).get(group):
+                rest = [w for w in self._choose() if not w.startswith("recipe=")]
+                config[group] = _load([*rest, *mine])[group]
+        return config
+
+    def choices(self, *, without: tuple[str, ...] = ()) -> dict[str, str]:
+        """The chosen file of every group, as if some groups had not been chosen by words."""
+        found = _choices(tuple(self._choose(without)))
+        return {group: found[group] for group in self.groups if group in found}
+
+    def changed(self) -> dict[str, str]:
+        """The groups, data and method apart, whose file is another than without the words."""
+        changed = {}
+        for group, choice in self.chosen.items():
+            if group in NAMED:
+                continue
+            default = self.own_recipe if group == "recipe" else None
+            if group not in overrides_of.OPTIONAL:
+                default = self.choices(without=(group,)).get(group)
+            if choice.option != default:
+                changed[group] = choice.option or "none"
+        return changed
+
+    def _choose(self, without: tuple[str, ...] = ()) -> list[str]:
+        words = [w for g, choice in self.chosen.items() if g not in without for w in choice.words]
+        if "experiment" in without and self.chosen.get("experiment"):
+            found = self.choices()
+            words += [f"{g}={found[g]}" for g in NAMED if g not in self.chosen]
+        return words + Choice("recipe", self.automatic_recipe).words
+
+    def _free_groups(self) -> list[str]:
+        return [g for g in self.groups if g not in (*NAMED, *overrides_of.OPTIONAL)]
+
+
+@contextlib.contextmanager
+def session(conf: Path) -> Iterator[Any]:
+    """Hydra's configuration loader for a folder; in this block layers can be loaded.
+
+    Hydra 1.4 warns of the `version_base` that 1.3 asks for.
+    """
+    minor = tuple(int(part) for part in hydra.__version__.split(".")[:2])
+    base = {"version_base": "1.3"} if minor < (1, 4) else {}
+    _choices.cache_clear()
+    with hydra.initialize_config_dir(config_dir=str(conf.resolve()), job_name="mtlrun", **base):
+        yield GlobalHydra.instance().config_loader()
+
+
+def _load(words: Sequence[str]) -> dict[str, Any]:
+    config = hydra.compose("config", overrides=list(words))
+    loaded = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(loaded, dict)
+    return {str(key): value for key, value in loaded.items()}
+
+
+@functools.cache
+def _choices(words: tuple[str, ...]) -> dict[str, str]:
+    config = hydra.compose("config", overrides=list(words), return_hydra_config=True)
+    found = OmegaConf.to_container(config.hydra.runtime.choices)
+    assert isinstance(found, dict)
+    return {str(g): str(o) for g, o in found.items() if "/" not in str(g) and o is not None}
+
+
+def _groups(conf: Path) -> tuple[str, ...]:
+    """The groups of conf/config.yaml's defaults list, in its order."""
+    loaded = OmegaConf.to_container(OmegaConf.load(conf / "config.yaml"))
+    assert isinstance(loaded, dict)
+    return tuple(g for entry in loaded["defaults"] if isinstance(entry, dict) for g in entry)

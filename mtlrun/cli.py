@@ -1,0 +1,225 @@
+"""The `mtlrun` command. Nothing heavy is imported before it is needed."""
+
+import contextlib
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import mtlrun
+from mtlrun._catalogue import did_you_mean, options
+from mtlrun._config_check import ConfigError
+from mtlrun._terminal import say, show, table
+from mtlrun.engine.interrupt import Interrupted, catching_signals
+
+if TYPE_CHECKING:
+    from mtlrun.config import Composed
+
+LISTED = {
+    "methods": "method", "data": "data", "backbones": "backbone", "weightings": "weighting",
+    "solvers": "solver", "optimizers": "optimizer", "schedulers": "scheduler",
+    "trainers": "trainer", "loggers": "logger", "experiments": "experiment", "recipes": "recipe",
+}  # fmt: skip
+HELP = """\
+mtlrun runs multi-task learning experiments: it collects how tasks affect each other, plans
+groups, trains them and reports.
+
+usage: mtlrun [KEY=VALUE ...]           run (finished work is reused, interrupted work resumed)
+       mtlrun -m [KEY=A,B ...]          run every combination, each in a process of its own
+       mtlrun list [KIND]               what there is: {kinds}
+       mtlrun config [KEY=VALUE ...]    check and print the configuration; run nothing
+       mtlrun --help | --version
+
+examples:
+  mtlrun                                            two-minute demonstration on built-in scenes
+  mtlrun trainer=smoke method=tag                   every phase of a method, in seconds
+  mtlrun method=lookahead data=ettm1 solver.num_groups=3
+  mtlrun -m method=tag,lookahead seed=0,1,2         a sweep; seeds as range(0,3) too
+  mtlrun config method=tag trainer.epochs=5         what would be run
+
+Results go to outputs/<data>/<method>/<settings>/seed<k>/ and, as a table, to stdout; progress and
+errors go to stderr. Datasets are looked for in $MTLRUN_DATA/<data>. MTLRUN_DEBUG=1 shows the
+traceback of every error. Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 data missing or
+corrupt, 4 diverged, 130 and 143 interrupted.
+"""
+# By name, so that telling errors apart imports no torch.
+CODES = {
+    "mtlrun._config_check.ConfigError": 2,
+    "mtlrun.core.data.DataError": 3,
+    "mtlrun.core.method.DivergedError": 4,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command.
+
+    Args:
+        arguments: Without the program's name; those of the process by default.
+
+    Returns:
+        The exit code.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _dispatch(words)
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except Interrupted as stopped:
+        say(f"mtlrun: {stopped}. The same command goes on from the last checkpoint.")
+        return 128 + stopped.signum
+    except Exception as error:
+        code = _exit_code(error)
+        if code == 1 or os.environ.get("MTLRUN_DEBUG"):
+            say("".join(traceback.format_exception(error)).rstrip())
+        say(_explain(error, code))
+        return code
+
+
+def _dispatch(words: Sequence[str]) -> int:
+    if "--help" in words or "-h" in words:
+        show(HELP.format(kinds=", ".join(LISTED)))
+        return 0
+    if "--version" in words:
+        show(mtlrun.__version__)
+        return 0
+    if words and words[0] in COMMANDS:
+        return COMMANDS[words[0]](words[1:])
+    settings = [word for word in words if word not in ("-m", "--multirun")]
+    with catching_signals():
+        return _run(settings) if len(settings) == len(words) else _sweep(settings)
+
+
+def _list(words: Sequence[str]) -> int:
+    """Prints what there is to choose, one line each."""
+    kinds = LISTED | {group: group for group in LISTED.values()}
+    if unknown := [word for word in words if word not in kinds]:
+        raise ConfigError(
+            [
+                f"`mtlrun list {word}` lists nothing.{did_you_mean(word, LISTED)} "
+                f"Kinds: {', '.join(LISTED)}."
+                for word in unknown
+            ]
+        )
+    for kind in words or LISTED:
+        if len(words) != 1:
+            show(f"{kind}:")
+        rows = [[name, text] for name, text in options(kinds[kind]).items()]
+        table(["name", "what it is"], rows)
+    return 0
+
+
+def _config(words: Sequence[str]) -> int:
+    """Prints the resolved configuration, checked."""
+    from mtlrun import config
+
+    show(config.to_yaml(_compose(words)))
+    return 0
+
+
+def _run(words: Sequence[str]) -> int:
+    """Runs once."""
+    composed = _compose(words)
+    from mtlrun import config
+
+    log = composed.folder / "error.log"
+    try:
+        setup = config.build(composed)
+        from mtlrun.engine.pipeline import run
+
+        outcome = run(setup)
+    except Exception as error:
+        if _exit_code(error) != 2 and not composed.top["dry_run"]:
+            with contextlib.suppress(OSError):  # the error itself may be a folder that is read-only
+                log.parent.mkdir(parents=True, exist_ok=True)
+                log.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        raise
+    log.unlink(missing_ok=True)
+    show(str(outcome.folder))
+    return 0
+
+
+def _sweep(words: Sequence[str]) -> int:
+    """Runs every combination; all are checked before the first begins."""
+    from mtlrun import config
+    from mtlrun._sweep import Planned, run_all
+
+    planned: list[Planned] = []
+    problems: list[str] = []
+    for own in config.expand(words):
+        try:
+            planned.append(Planned(tuple(own), _compose(own).folder))
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(list(dict.fromkeys(problems)))
+    return run_all(planned)
+
+
+def _compose(words: Sequence[str]) -> "Composed":
+    """The checked configuration of a command line; ConfigError with everything that is wrong."""
+    problems = _misused(words)
+    settings = [word for word in words if ("=" in word and word[0] != "-") or word[:1] == "~"]
+    if problems and not settings:
+        raise ConfigError(problems)
+    from mtlrun import config
+
+    root = os.environ.get("MTLRUN_DATA")
+    try:
+        composed = config.compose(settings, data_root=Path(root) if root else None)
+    except ConfigError as error:
+        raise ConfigError([*problems, *error.problems]) from None
+    if problems:
+        raise ConfigError(problems)
+    return composed
+
+
+def _misused(words: Sequence[str]) -> list[str]:
+    """What is wrong with the words that are no settings."""
+    problems = []
+    for before, word, after in zip(["", *words], words, [*words[1:], ""], strict=False):
+        if word.startswith("-"):
+            key, _, value = word.lstrip("-").partition("=")
+            value = value or (after if "=" not in after else "") or "VALUE"
+            problems.append(
+                f"`{word}` is no option. Settings are written `{key}={value}`; options are -m, "
+                f"--help and --version."
+            )
+        elif "=" not in word and word[:1] != "~" and before[:1] != "-":
+            chosen = [f"`{group}={word}`" for group in LISTED.values() if word in options(group)]
+            near = f" Did you mean {' or '.join(chosen)}?" if chosen else ""
+            problems.append(
+                f"`{word}` should be a setting, written KEY=VALUE, or a command "
+                f"({', '.join(COMMANDS)}).{near or did_you_mean(word, COMMANDS, 'mtlrun {}')}"
+            )
+    return problems
+
+
+def _exit_code(error: Exception) -> int:
+    names = [f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__]
+    known = next((CODES[name] for name in names if name in CODES), None)
+    if known is not None:
+        return known
+    last = traceback.extract_tb(error.__traceback__)[-1].filename
+    ours = Path(last).is_relative_to(Path(mtlrun.__file__).parent)
+    return 2 if isinstance(error, ValueError) and ours else 1  # ours: it says what a user gave
+
+
+def _explain(error: Exception, code: int) -> str:
+    if "torchvision::nms" in str(error):
+        return (
+            "mtlrun: torch and torchvision should come from one source. Found a torchvision that "
+            "does not fit the installed torch, as PyPI's beside a CPU-only torch. Run "
+            "`pip install --force-reinstall torch torchvision` with one index for both."
+        )
+    if isinstance(error, ConfigError):
+        count = len(error.problems)
+        head = "one thing is wrong" if count == 1 else f"{count} things are wrong"
+        return "\n".join([f"mtlrun: {head}.", *(f"  - {problem}" for problem in error.problems)])
+    kind = f"{type(error).__name__}: " if code == 1 else ""
+    return f"mtlrun: {kind}{error}"
+
+
+COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {"list": _list, "config": _config}

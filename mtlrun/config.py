@@ -1,0 +1,230 @@
+"""Composes a run's configuration, checks it against the constructors, and builds from it."""
+
+import functools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from torch import nn
+
+from mtlrun import _config_overrides as overrides_of
+from mtlrun._catalogue import conf_folder, did_you_mean
+from mtlrun._config_check import ConfigError, Factory, read_target, read_value
+from mtlrun._config_folder import folder_name
+from mtlrun._config_layers import Layers, session
+from mtlrun._config_overrides import Value
+from mtlrun.engine.settings import RunSetup
+
+GIVEN = {"backbone": 1, "optimizer": 1}  # arguments that only a run can give: inputs, parameters
+EARLY = ("trainer", "scheduler", "solver", "method", "weighting")
+TOP: Mapping[str, Any] = {
+    "seed": int,
+    "phase": Literal["all", "collect"],
+    "plan": Path | None,
+    "affinity": Path | None,
+    "select_on": Literal["val", "test"],
+    "dry_run": bool,
+    "outputs": Path,
+    "store": Path | Literal[False] | None,
+    "folder": Path | None,
+}
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A configuration that passed the check.
+
+    Attributes:
+        values: Resolved, as plain values.
+        choices: The chosen file of every group that has one.
+        folder: Of the run.
+        factories: Checked constructors by group.
+        built: What could be built without reading data, by group.
+        top: The values that belong to no group, in the types of a run's setup.
+    """
+
+    values: Mapping[str, Any]
+    choices: Mapping[str, str]
+    folder: Path
+    factories: Mapping[str, Factory]
+    built: Mapping[str, Any]
+    top: Mapping[str, Any]
+
+
+def compose(
+    words: Sequence[str], *, conf: Path | None = None, data_root: Path | None = None
+) -> Composed:
+    """The configuration of a command line, recipe included.
+
+    What wins, from weak to strong: the defaults of conf/config.yaml, a method's own defaults, the
+    recipe, the experiment, the command line. A file that a stronger one chooses for a group begins
+    from its own values: those that the recipe has for another file of the group do not apply.
+
+    Args:
+        words: Settings as `key=value`.
+        conf: Folder of configuration files; the package's own by default.
+        data_root: Folder of datasets: sets `data.root` to the dataset's folder in it where the
+            dataset has that setting and it is null.
+
+    Raises:
+        ConfigError: With everything that is wrong.
+    """
+    conf = conf or conf_folder()
+    problems: list[str] = []
+    try:
+        with session(conf):
+            layers = Layers.of(words, conf, problems)
+            base = layers.load(values=False)
+            values = [v for v in layers.values if not _report(v, base, layers.groups, problems)]
+            layers = replace(layers, values=tuple(values))
+            choices, changed = layers.choices(), layers.changed()
+            config, before = _resolved(layers.load()), _resolved(base)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError([*problems, " ".join(str(error).split())]) from error
+    name = folder_name(config, changed, [v.key for v in values], before=before)
+    if data_root is not None and config["data"].get("root", "") is None:
+        config["data"]["root"] = str(data_root / choices["data"])
+    top, factories, built = _check(config, layers.groups, problems)
+    if problems:
+        raise ConfigError(list(dict.fromkeys(problems)))
+    folder = top["folder"] or (
+        top["outputs"] / choices["data"] / choices["method"] / name / f"seed{top['seed']}"
+    )
+    return Composed(config, choices, folder, factories, built, top)
+
+
+def build(composed: Composed) -> RunSetup:
+    """Everything that a run needs, from a checked configuration.
+
+    Raises:
+        ConfigError: With everything that constructors refuse.
+        DataError: If the dataset is missing or corrupt.
+    """
+    factories, built, top = composed.factories, composed.built, composed.top
+    problems = [
+        f"`{name}` should be a file. Found no `{top[name]}`."
+        for name in ("plan", "affinity")
+        if top[name] is not None and not top[name].is_file()
+    ]
+    if problems:
+        raise ConfigError(problems)
+    return RunSetup(
+        config=composed.values,
+        choices=composed.choices,
+        folder=composed.folder,
+        store=None if top["store"] in (False, None, Path("off")) else top["store"],
+        data=factories["data"](),
+        make_backbone=factories["backbone"],
+        make_weighting=factories["weighting"],
+        make_optimizer=built["optimizer"],
+        schedule=built["scheduler"],
+        method=built["method"],
+        solver=built["solver"],
+        trainer=built["trainer"],
+        logger=functools.partial(_track, factories["logger"]) if "logger" in factories else None,
+        **{k: top[k] for k in ("seed", "phase", "plan", "affinity", "select_on", "dry_run")},
+    )
+
+
+def expand(words: Sequence[str], *, conf: Path | None = None) -> list[list[str]]:
+    """The command lines of a sweep, one a run."""
+    with session(conf or conf_folder()) as config_loader:
+        return overrides_of.expand(words, config_loader)
+
+
+def to_yaml(composed: Composed) -> str:
+    """The resolved configuration as YAML, the chosen files as comments."""
+    choices = "".join(f"# {group}={option}\n" for group, option in composed.choices.items())
+    return choices + OmegaConf.to_yaml(OmegaConf.create(dict(composed.values)))
+
+
+@dataclass(frozen=True)
+class MakeOptimizer:
+    """Makes an optimizer; where `fused` is null, the fused kernels where the parameters allow them.
+
+    Attributes:
+        factory: Of the optimizer, from parameters.
+    """
+
+    factory: Factory
+
+    def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        """An optimizer of some parameters."""
+        parameters, factory = list(parameters), self.factory
+        if factory.arguments.get("fused", False) is None and all(
+            p.is_floating_point() and p.device.type in ("cpu", "cuda") for p in parameters
+        ):
+            factory = replace(factory, arguments={**factory.arguments, "fused": True})
+        optimizer = factory(parameters)
+        assert isinstance(optimizer, torch.optim.Optimizer)
+        return optimizer
+
+    def identity(self) -> dict[str, Any]:
+        """The plain values that stand for it in a training's name."""
+        return self.factory.identity()
+
+
+def _resolved(config: Mapping[str, Any]) -> dict[str, Any]:
+    resolved = OmegaConf.to_container(OmegaConf.create(dict(config)), resolve=True)
+    assert isinstance(resolved, dict)
+    return {str(key): value for key, value in resolved.items()}
+
+
+def _report(
+    value: Value, config: Mapping[str, Any], groups: Sequence[str], problems: list[str]
+) -> bool:
+    problem = overrides_of.check_key(value, config, groups)
+    problems += [] if problem is None else [problem]
+    return problem is not None
+
+
+def _check(
+    config: Mapping[str, Any], groups: Sequence[str], problems: list[str]
+) -> tuple[dict[str, Any], dict[str, Factory], dict[str, Any]]:
+    top: dict[str, Any] = {}
+    factories: dict[str, Factory] = {}
+    built: dict[str, Any] = {}
+    for key, value in config.items():
+        count = len(problems)
+        if key in TOP:
+            top[key] = read_value(value, TOP[key], key, problems)
+        elif key not in groups:
+            near = did_you_mean(key, [*TOP, *groups])
+            problems.append(f"`{key}` is no setting.{near} See `mtlrun config` for all settings.")
+        elif value or key != "logger":  # logger=none has no settings
+            factory = read_target(value, key, problems, num_given=GIVEN.get(key, 0))
+            if factory is not None and len(problems) == count:
+                factories[key] = factory
+                built |= _build_early(factory, problems)
+    missing = [key for key in (*TOP, *groups) if key not in config]
+    problems += [
+        f"`{key}` is missing from the configuration."
+        for key in missing
+        if key not in overrides_of.OPTIONAL
+    ]
+    return top, factories, built
+
+
+def _build_early(factory: Factory, problems: list[str]) -> dict[str, Any]:
+    """What needs neither data nor a network, so that refused values show with everything else."""
+    group = factory.path
+    try:
+        if group == "optimizer":
+            make = MakeOptimizer(factory)
+            make([nn.Parameter(torch.zeros(1))])
+            return {group: make}
+        return {group: factory()} if group in EARLY else {}
+    except ConfigError as error:
+        problems += error.problems
+        return {}
+
+
+def _track(factory: Factory, config: Mapping[str, Any], folder: Path) -> Any:
+    tracker = factory()
+    tracker.start(config, folder)
+    return tracker
