@@ -1,0 +1,65 @@
+"""Depth: the distance of every pixel."""
+
+from torch import Tensor
+
+from mtlrun.core.task import Metric, Output, Task
+from mtlrun.tasks._masked import check_dense, masked_mean
+
+
+def depth(name: str = "depth") -> Task:
+    """The task of estimating depth: absolute error as loss; `abs_error` leads, `rel_error`, `rmse`.
+
+    Predictions and targets are [B, 1, H, W] in the data's unit; a target of 0 is invalid. Metrics are
+    pooled over all valid pixels of the set, `rmse` under one root.
+
+    Args:
+        name: On the command line.
+    """
+    return Task(
+        name,
+        Output("dense", 1),
+        loss=masked_absolute_error,
+        metrics={"abs_error": _abs_error, "rel_error": _rel_error, "rmse": _rmse},
+        directions={"abs_error": False, "rel_error": False, "rmse": False},
+    )
+
+
+def masked_absolute_error(prediction: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute error over the pixels whose target is not 0; 0 if there is none."""
+    return masked_mean(*absolute_errors(prediction, target))
+
+
+def absolute_errors(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Of every pixel, and which are valid."""
+    check_dense(prediction, target)
+    return (prediction - target).abs(), target != 0
+
+
+def relative_errors(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """|prediction - target| / target of every pixel, and which are valid."""
+    errors, valid = absolute_errors(prediction, target)
+    return errors / target.where(valid, 1), valid
+
+
+def squared_errors(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Of every pixel, and which are valid."""
+    errors, valid = absolute_errors(prediction, target)
+    return errors.square(), valid
+
+
+def _abs_error() -> Metric:
+    from mtlrun.tasks._pooled import PooledMean
+
+    return PooledMean(absolute_errors)
+
+
+def _rel_error() -> Metric:
+    from mtlrun.tasks._pooled import PooledMean
+
+    return PooledMean(relative_errors)
+
+
+def _rmse() -> Metric:
+    from mtlrun.tasks._pooled import PooledRoot
+
+    return PooledRoot(squared_errors)

@@ -1,0 +1,92 @@
+"""Surface normals: the direction that every pixel's surface faces."""
+
+import math
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mtlrun.core.task import Metric, Output, Task
+from mtlrun.tasks._masked import check_dense, masked_mean
+
+BINS_A_DEGREE = 1024
+
+
+def normals(name: str = "normals") -> Task:
+    """The task of estimating normals: 1 - cosine as loss; `mean_angle` leads.
+
+    Predictions [B, 3, H, W] are normalised by loss and metrics; targets are too, and (0, 0, 0) is
+    invalid. Metrics are pooled over all valid pixels of the set: `mean_angle` and `median_angle` in
+    degrees (the median within 0.0005), and the shares `within_11`, `within_22`, `within_30` of angles
+    below 11.25, 22.5 and 30 degrees.
+
+    Args:
+        name: On the command line.
+    """
+    return Task(
+        name,
+        Output("dense", 3),
+        loss=one_minus_cosine,
+        metrics={
+            "mean_angle": _mean_angle,
+            "median_angle": _median_angle,
+            "within_11": partial(_within, 11.25),
+            "within_22": partial(_within, 22.5),
+            "within_30": partial(_within, 30.0),
+        },
+        directions={
+            "mean_angle": False,
+            "median_angle": False,
+            "within_11": True,
+            "within_22": True,
+            "within_30": True,
+        },
+    )
+
+
+def one_minus_cosine(prediction: Tensor, target: Tensor) -> Tensor:
+    """Mean of 1 - cosine between [B, 3, H, W] vectors over the valid pixels; 0 if there is none."""
+    check_dense(prediction, target)
+    cosines = (F.normalize(prediction, dim=1) * F.normalize(target, dim=1)).sum(dim=1)
+    return masked_mean(1 - cosines, _valid(target))
+
+
+def angles(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Angles [B, H, W] in degrees, and which are valid.
+
+    Of unit vectors p and t they are 2 atan2(|p - t|, |p + t|), which is exact where the cosine is
+    near 1; a prediction of zeros is 90 degrees off.
+    """
+    check_dense(prediction, target)
+    p, t = F.normalize(prediction, dim=1), F.normalize(target, dim=1)
+    half = torch.atan2((p - t).norm(dim=1), (p + t).norm(dim=1))
+    return half * (360 / math.pi), _valid(target)
+
+
+def angles_below(limit: float, prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """1 where the angle is below a limit in degrees and else 0, and which are valid."""
+    found, valid = angles(prediction, target)
+    return (found < limit).to(found), valid
+
+
+def _valid(target: Tensor) -> Tensor:
+    return (target != 0).any(dim=1)
+
+
+def _mean_angle() -> Metric:
+    from mtlrun.tasks._pooled import PooledMean
+
+    return PooledMean(angles)
+
+
+def _median_angle() -> Metric:
+    from mtlrun.tasks._pooled import PooledMedian
+
+    return PooledMedian(angles, largest=180.0, bins=180 * BINS_A_DEGREE)
+
+
+def _within(limit: float) -> Metric:
+    from mtlrun.tasks._pooled import PooledShare
+
+    return PooledShare(partial(angles_below, limit))

@@ -1,0 +1,63 @@
+"""Segmentation: the class of every pixel."""
+
+from functools import partial
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from mtlrun.core.task import Metric, Output, Task
+
+
+def segmentation(name: str = "segmentation", *, num_classes: int, ignore_index: int = 255) -> Task:
+    """The task of classifying pixels: cross entropy as loss; `miou` leads, `pixel_accuracy` follows.
+
+    Predictions are scores [B, C, H, W], targets int64 labels [B, H, W]. Metrics come from one
+    confusion matrix of the whole set; a class neither labelled nor found does not count.
+
+    Args:
+        name: On the command line.
+        num_classes: C.
+        ignore_index: The label of pixels that count nowhere.
+
+    Raises:
+        ValueError: If there are fewer than 2 classes, or the ignored label is one of them.
+    """
+    if num_classes < 2 or 0 <= ignore_index < num_classes:
+        raise ValueError(
+            f"`num_classes` should be 2 at least and `ignore_index` none of the classes. "
+            f"Found `num_classes = {num_classes}`, `ignore_index = {ignore_index}`."
+        )
+    return Task(
+        name,
+        Output("dense", num_classes),
+        loss=partial(cross_entropy, ignore_index=ignore_index),
+        metrics={
+            "miou": partial(_mean_iou, num_classes, ignore_index),
+            "pixel_accuracy": partial(_pixel_accuracy, num_classes, ignore_index),
+        },
+        directions={"miou": True, "pixel_accuracy": True},
+    )
+
+
+def cross_entropy(prediction: Tensor, target: Tensor, *, ignore_index: int) -> Tensor:
+    """Mean cross entropy over the pixels that count; 0 if none does.
+
+    Args:
+        prediction: [B, C, H, W] scores.
+        target: [B, H, W] int64 labels.
+        ignore_index: The label of pixels that do not count.
+    """
+    total = F.cross_entropy(prediction, target, ignore_index=ignore_index, reduction="sum")
+    return total / (target != ignore_index).sum().clamp(min=1)
+
+
+def _mean_iou(num_classes: int, ignore_index: int) -> Metric:
+    from mtlrun.tasks._pooled import MeanIoU
+
+    return MeanIoU(num_classes, ignore_index)
+
+
+def _pixel_accuracy(num_classes: int, ignore_index: int) -> Metric:
+    from mtlrun.tasks._pooled import PixelAccuracy
+
+    return PixelAccuracy(num_classes, ignore_index)
