@@ -1,6 +1,7 @@
 """The configuration with and without each layer: recipe, experiment, words of a command line."""
 
 import contextlib
+import copy
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +10,7 @@ from typing import Any
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
-from omegaconf import OmegaConf
+from omegaconf import OmegaConf, open_dict
 
 from mtlrun import _config_overrides as overrides_of
 from mtlrun._catalogue import options
@@ -67,7 +68,7 @@ class Layers:
 
     def choices(self, *, without: tuple[str, ...] = ()) -> dict[str, str]:
         """The chosen file of every group, as if some groups had not been chosen by words."""
-        found = _choices(tuple(self._choose(without)))
+        found = _choices(self._choose(without))
         return {group: found[group] for group in self.groups if group in found}
 
     def changed(self) -> dict[str, str]:
@@ -102,24 +103,31 @@ def session(conf: Path) -> Iterator[Any]:
     """
     minor = tuple(int(part) for part in hydra.__version__.split(".")[:2])
     base = {"version_base": "1.3"} if minor < (1, 4) else {}
-    _choices.cache_clear()
+    _composed.cache_clear()
     with hydra.initialize_config_dir(config_dir=str(conf.resolve()), job_name="mtlrun", **base):
         yield GlobalHydra.instance().config_loader()
 
 
 def _load(words: Sequence[str]) -> dict[str, Any]:
-    config = hydra.compose("config", overrides=list(words))
-    loaded = OmegaConf.to_container(config, resolve=False)
-    assert isinstance(loaded, dict)
-    return {str(key): value for key, value in loaded.items()}
+    return copy.deepcopy(_composed(tuple(words))[0])
+
+
+def _choices(words: Sequence[str]) -> dict[str, str]:
+    return _composed(tuple(words))[1]
 
 
 @functools.cache
-def _choices(words: tuple[str, ...]) -> dict[str, str]:
+def _composed(words: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The unresolved configuration and the chosen files of a command line."""
     config = hydra.compose("config", overrides=list(words), return_hydra_config=True)
     found = OmegaConf.to_container(config.hydra.runtime.choices)
+    with open_dict(config):
+        del config["hydra"]
+    loaded = OmegaConf.to_container(config, resolve=False)
     assert isinstance(found, dict)
-    return {str(g): str(o) for g, o in found.items() if "/" not in str(g) and o is not None}
+    assert isinstance(loaded, dict)
+    choices = {str(g): str(o) for g, o in found.items() if "/" not in str(g) and o is not None}
+    return {str(key): value for key, value in loaded.items()}, choices
 
 
 def _groups(conf: Path) -> tuple[str, ...]:
