@@ -3,6 +3,10 @@
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def show(text: str) -> None:
@@ -12,6 +16,13 @@ def show(text: str) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def results_console() -> "Console":
+    """For results that are laid out by rich; plain and 100 columns wide where nobody watches."""
+    from rich.console import Console
+
+    return Console() if sys.stdout.isatty() else Console(width=100, color_system=None)
 
 
 def say(text: str) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import mtlrun
 from mtlrun._catalogue import did_you_mean, options
 from mtlrun._config_check import ConfigError
-from mtlrun._terminal import say, show, table
+from mtlrun._terminal import results_console, say, show, table
 from mtlrun.engine.interrupt import Interrupted, catching_signals
 
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    # Threads that wait by spinning make training ten times slower where another process computes.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         return _dispatch(words)
     except KeyboardInterrupt:
@@ -128,8 +130,9 @@ def _run(words: Sequence[str]) -> int:
     try:
         setup = config.build(composed)
         from mtlrun.engine.pipeline import run
+        from mtlrun.reports.figures import illustrate
 
-        outcome = run(setup)
+        outcome = run(setup, illustrate=illustrate)
     except Exception as error:
         if _exit_code(error) != 2 and not composed.top["dry_run"]:
             with contextlib.suppress(OSError):  # the error itself may be a folder that is read-only
@@ -137,7 +140,10 @@ def _run(words: Sequence[str]) -> int:
                 log.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
         raise
     log.unlink(missing_ok=True)
-    show(str(outcome.folder))
+    if outcome.speaks and not setup.dry_run:
+        from mtlrun.reports.summary import print_summary
+
+        print_summary(outcome.result, results_console())
     return 0
 
 

@@ -32,11 +32,13 @@ class Outcome:
         result: The content of result.json; without scores where phase 2 was not run.
         folder: Of the run.
         was_done: Whether the run was found finished.
+        speaks: Whether this process is the one that tells people.
     """
 
     result: Mapping[str, Any]
     folder: Path
     was_done: bool
+    speaks: bool
 
 
 def run(setup: RunSetup, *, illustrate: Illustrate | None = None) -> Outcome:
@@ -74,7 +76,9 @@ def _run(setup: RunSetup, lab: Workbench, illustrate: Illustrate | None) -> Outc
         done = distributed.from_first(record.finished())
         if done is not None:
             lab.say(f"Already done: {setup.folder}")
-            return Outcome(done, setup.folder, True)
+            return Outcome(
+                done | {"folder": str(setup.folder)}, setup.folder, True, distributed.is_first()
+            )
         if setup.logger is not None and distributed.is_first():
             lab.tracker = setup.logger(setup.config, setup.folder)
     _say_header(setup, lab)
@@ -91,7 +95,7 @@ def _run(setup: RunSetup, lab: Workbench, illustrate: Illustrate | None) -> Outc
     if distributed.is_first() and not setup.dry_run:
         _write(lab, trainings, result, illustrate)
     distributed.from_first(True)
-    return Outcome(result, setup.folder, False)
+    return Outcome(result, setup.folder, False, distributed.is_first())
 
 
 def _say_header(setup: RunSetup, lab: Workbench) -> None:

@@ -78,7 +78,7 @@ class Exact(GroupingSolver):
         _check_size(problem)
         members = all_groups(len(tasks))
         members = members[allowed(problem, members).any(0)]
-        return [tuple(tasks[t] for t in np.flatnonzero(own)) for own in members]
+        return [tuple(tasks[int(t)] for t in np.flatnonzero(own)) for own in members]
 
     def select(
         self, tasks: Sequence[str], groups: Sequence[Sequence[str]], scores: np.ndarray
