@@ -43,7 +43,7 @@ def _numbers(value: Any) -> list[float]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["hps"])
+@pytest.mark.parametrize("method", ["hps", "tag", "lookahead", "lookahead_first_order"])
 def test_two_processes_equal_one(tmp_path: Path, method: str) -> None:
     one = _run(tmp_path / "one", method, processes=1)
     two = _run(tmp_path / "two", method, processes=2)

@@ -1,12 +1,16 @@
-"""Runs the toy setup under torchrun ; a script, started by a test."""
+"""Runs the toy setup, alone or under torchrun; a script, started by a test."""
 
 import sys
 from pathlib import Path
 
 import torch
 
+from mtlrun.affinities.lookahead import LookaheadCollector
+from mtlrun.affinities.tag import TAGCollector
 from mtlrun.engine.pipeline import run
 from mtlrun.methods.hps import HPS
+from mtlrun.methods.lookahead import Lookahead
+from mtlrun.methods.tag import TAG
 from tests.toy import ToyBackbone, toy_setup
 
 
@@ -22,7 +26,12 @@ def main() -> None:
     run(setup)
 
 
-METHODS = {"hps": HPS}
+METHODS = {
+    "hps": HPS,
+    "tag": lambda: TAG(TAGCollector()),
+    "lookahead": lambda: Lookahead(LookaheadCollector()),
+    "lookahead_first_order": lambda: Lookahead(LookaheadCollector(gains="first_order")),
+}
 
 if __name__ == "__main__":
     main()
