@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from mtlrun.affinities._input_layer import InputLayer, is_input_layer
 from mtlrun.core.distributed import average_
 from mtlrun.core.gradients import Gradient, SharedPass, shared_pass, task_gradients
+from mtlrun.core.layers import LayerCall, LayerRecorder
 from mtlrun.core.method import TrainingPoint
 from mtlrun.core.model import task_losses
 from mtlrun.core.seeding import RandomState
@@ -50,16 +53,39 @@ def without_trace(point: TrainingPoint) -> Iterator[list[tuple[Tensor, Tensor]]]
 
 @contextmanager
 def virtual_updates(
-    point: TrainingPoint, tasks: Sequence[int], *, rule: Rule, heads: Heads, batch_norm: BatchNorm
+    point: TrainingPoint,
+    tasks: Sequence[int],
+    *,
+    rule: Rule,
+    heads: Heads,
+    batch_norm: BatchNorm,
+    pairs: bool = False,
 ) -> Iterator["VirtualUpdates"]:
-    """Virtual updates from a training point, which is as it was afterwards; arguments as theirs."""
+    """Virtual updates from a training point, which is as it was afterwards.
+
+    Args:
+        point: As of `VirtualUpdates`.
+        tasks: As of `VirtualUpdates`.
+        rule: As of `VirtualUpdates`.
+        heads: As of `VirtualUpdates`.
+        batch_norm: As of `_first_pass`.
+        pairs: Whether there will be many more updates than tasks, so that outputs of layers that
+            read only the inputs are worth keeping for each task's gradient.
+    """
     with without_trace(point) as buffers:
-        forward, rewound = _first_pass(point, tasks, buffers, heads, batch_norm)
+        parameters = [p for p in point.model.shared_parameters() if p.requires_grad]
+        wanted = partial(is_input_layer, sum(p.numel() for p in parameters))
+        with (recorder := LayerRecorder(point.model, parameters, wanted)):
+            forward, rewound = _first_pass(point, tasks, buffers, heads, batch_norm)
         updates = VirtualUpdates(point, tasks, forward, rewound, rule=rule, heads=heads)
+        # Their inputs never change: not by running statistics, nor are sums rounded to bfloat16.
+        if pairs and batch_norm == "batch_frozen" and point.settings.precision == "fp32":
+            updates.add_input_layers(recorder.calls())
         try:
             yield updates
         finally:
             updates.reset()
+            updates.remove_input_layers()
 
 
 class VirtualUpdates:
@@ -119,15 +145,41 @@ class VirtualUpdates:
         self._centers = self._values
         if rule == "momentum":
             self._centers = {p: self._drifted(p) for p in moved}
+        self._input_layers: list[InputLayer] = []
         self._origins: Gradient = []
         self._origin: tuple[int, float] | None = None
 
     @torch.no_grad()
     def reset(self) -> None:
         """Copies the values of the training point back into all parameters."""
+        for layer in self._input_layers:
+            layer.rest()
         for p, value in self._values.items():
             p.copy_(value)
         self._shares = dict.fromkeys(self._own, 0.0)
+
+    def add_input_layers(self, calls: Sequence[LayerCall]) -> None:
+        """Has layers that read only the inputs answer by sums, where the rule is a sum.
+
+        Args:
+            calls: Theirs.
+        """
+        if self._rule == "optimizer":
+            return
+        place = {id(p): k for k, p in enumerate(self._shared)}
+        for call in calls:
+            own = dict(call.module.named_parameters())
+            gradients = {
+                t: {name: row[place[id(p)]] for name, p in own.items()}
+                for t, row in self.gradients.items()
+            }
+            center = {name: self._centers[p] for name, p in own.items()}
+            self._input_layers.append(InputLayer(call, center, gradients))
+
+    def remove_input_layers(self) -> None:
+        """Has these layers work as before."""
+        while self._input_layers:
+            self._input_layers.pop().remove()
 
     @torch.no_grad()
     def move(self, members: Sequence[int], *, share: float = 1.0) -> None:
@@ -142,6 +194,8 @@ class VirtualUpdates:
             self._optimizer_step(self._shared, [share * sum(p) for p in zip(*rows, strict=True)])
             return
         step = -share * self._point.learning_rate
+        for layer in self._input_layers:
+            layer.move(members, step)
         first, *others = members
         centers = [self._centers[p] for p in self._shared]
         if not others:

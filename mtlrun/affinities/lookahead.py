@@ -172,7 +172,12 @@ class LookaheadCollector(MeanCollector):
 
     def _exact(self, point: TrainingPoint, tasks: list[int]) -> Observation:
         with virtual_updates(
-            point, tasks, rule=self.rule, heads=self.heads, batch_norm=self.batch_norm
+            point,
+            tasks,
+            rule=self.rule,
+            heads=self.heads,
+            batch_norm=self.batch_norm,
+            pairs=True,
         ) as updates:
             if self.probe.is_due(self.collected):
                 self.probe.take(updates, tasks, self.collected)

@@ -8,6 +8,7 @@ there is one backward pass a task, and the graph is freed on the last.
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,7 +18,13 @@ from torch.utils import _pytree as pytree
 
 from mtlrun.core.batch import Batch, TaskName
 from mtlrun.core.distributed import average_, num_processes
-from mtlrun.core.layers import LayerCall, LayerRecorder, inner_products, layer_gramian
+from mtlrun.core.layers import (
+    LayerCall,
+    LayerRecorder,
+    inner_products,
+    is_better_unformed,
+    layer_gramian,
+)
 from mtlrun.core.model import Features, MultiTaskModel, task_losses
 from mtlrun.core.seeding import RandomState
 from mtlrun.core.task import Task
@@ -74,7 +81,8 @@ def shared_pass(
     parameters = [p for p in model.shared_parameters() if p.requires_grad]
     device = parameters[0].device if parameters else next(model.parameters()).device
     names = [task.name for task in tasks]
-    recorder = LayerRecorder(model, parameters, len(tasks)) if layers else None
+    wanted = partial(is_better_unformed, len(tasks))
+    recorder = LayerRecorder(model, parameters, wanted) if layers else None
     states = [RandomState.capture(device)]
     predictions: dict[TaskName, Any] = {}
     with torch.enable_grad():
@@ -88,21 +96,21 @@ def shared_pass(
                 predictions |= model.decode(detached, [name])
         states.append(RandomState.capture(device))
         losses = task_losses(tasks, predictions, batch.targets)
-    wanted = [k for k, leaf in enumerate(leaves) if _requires_grad(leaf)]
+    read = [k for k, leaf in enumerate(leaves) if _requires_grad(leaf)]
     feature_gradients: list[list[Tensor | None]] = []
     head_gradients: list[Gradient] = []
     for name, loss in zip(names, losses, strict=True):
         own = [p for p in model.task_parameters(name) if p.requires_grad] if heads else []
-        found = _gradients([loss], [*(leaves[k] for k in wanted), *own], [torch.ones_like(loss)])
-        feature_gradients.append(found[: len(wanted)])
+        found = _gradients([loss], [*(leaves[k] for k in read), *own], [torch.ones_like(loss)])
+        feature_gradients.append(found[: len(read)])
         if heads:
-            gradient = _filled(found[len(wanted) :], own)
+            gradient = _filled(found[len(read) :], own)
             average_(gradient)
             head_gradients.append(gradient)
     return SharedPass(
         parameters,
         torch.stack([loss.detach() for loss in losses]),
-        [features[k] for k in wanted],
+        [features[k] for k in read],
         feature_gradients,
         head_gradients,
         states,

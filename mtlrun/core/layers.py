@@ -1,6 +1,6 @@
 """Inner products of tasks' gradients of a layer's parameters from its inputs and outputs, unformed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -66,28 +66,42 @@ def layer_is_cheaper_unformed(
     return unformed + num_tasks**2 * num_rows * num_outputs < formed
 
 
-class LayerRecorder:
-    """Keeps, while it is entered, the calls of layers whose gradients need not be formed.
+def is_better_unformed(num_tasks: int, module: Any, inputs: Tensor, output: Tensor) -> bool:
+    """`layer_is_cheaper_unformed` of a call of a layer."""
+    channels = module.weight.shape[0]
+    return layer_is_cheaper_unformed(
+        num_tasks,
+        output.numel() // channels,
+        module.weight[0].numel(),
+        channels // getattr(module, "groups", 1),
+    )
 
-    Those are linear and convolution layers that are called once, whose parameters are all trained
-    and no other module's, and for which `layer_is_cheaper_unformed`. A weight that is also used
-    outside of its layer's call would be missed; none of our networks does so.
+
+class LayerRecorder:
+    """Keeps, while it is entered, the calls of linear and convolution layers.
+
+    Only of those that are called once and whose parameters are all trained and no other module's.
+    A weight that is also used outside of its layer's call goes unnoticed; none of our networks has
+    one.
 
     Args:
         model: Its layers are watched.
         parameters: The trained ones.
-        num_tasks: T.
+        wanted: Of a layer, its input and its output, whether to keep the call.
     """
 
     def __init__(
-        self, model: nn.Module, parameters: Sequence[nn.Parameter], num_tasks: int
+        self,
+        model: nn.Module,
+        parameters: Sequence[nn.Parameter],
+        wanted: Callable[[Any, Tensor, Tensor], bool],
     ) -> None:
         trained = {id(p) for p in parameters}
         uses: dict[int, int] = {}
         for module in model.modules():
             for p in module._parameters.values():
                 uses[id(p)] = uses.get(id(p), 0) + 1
-        self._num_tasks = num_tasks
+        self._wanted = wanted
         self._calls: dict[nn.Module, LayerCall | None] = {}
         self._modules = [
             module
@@ -115,12 +129,7 @@ class LayerRecorder:
         self._calls[module] = None
         if called_before or len(inputs) != 1 or output.grad_fn is None:
             return
-        rows = output.numel() // module.weight.shape[0]
-        groups = getattr(module, "groups", 1)
-        width = module.weight[0].numel()
-        if layer_is_cheaper_unformed(
-            self._num_tasks, rows, width, module.weight.shape[0] // groups
-        ):
+        if self._wanted(module, inputs[0], output):
             call = LayerCall(module, inputs[0].detach(), get_gradient_edge(output))
             self._calls[module] = call
 

@@ -245,7 +245,9 @@ def fingerprint(point: TrainingPoint) -> str:
     add({n: (p, p.data_ptr(), p.requires_grad) for n, p in model.named_parameters()})
     add({n: (id(p.grad), p.grad) for n, p in model.named_parameters()})
     add({n: (id(b), b) for n, b in model.named_buffers()})
-    add({n: (m.training, dict(m._forward_hooks)) for n, m in model.named_modules()})
+    add(
+        {n: (m.training, sorted(vars(m)), dict(m._forward_hooks)) for n, m in model.named_modules()}
+    )
     add([getattr(m, "track_running_stats", None) for m in model.modules()])
     add(point.optimizer.state_dict())
     add([id(entry) for state in point.optimizer.state.values() for entry in state.values()])

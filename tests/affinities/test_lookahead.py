@@ -9,12 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from mtlrun.affinities import _input_layer
 from mtlrun.affinities.lookahead import LookaheadCollector, group_gain
 from mtlrun.core.batch import Batch
 from mtlrun.networks.hard_sharing import HardSharing
 from tests.affinities.models import (
     Naive,
     ScalarBackbone,
+    fingerprint,
     fixture_point,
     half_square,
     noisy_point,
@@ -65,6 +67,33 @@ def test_gains_equal_those_of_deep_copies(options: dict[str, Any]) -> None:
     expected = naive_gains(point, options)
     values = observed(LookaheadCollector(**options), point)
     torch.testing.assert_close(values, expected, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("rule", ["sgd", "momentum"])
+def test_layers_that_read_only_the_inputs_may_answer_by_sums(
+    rule: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    point = noisy_point(optimizer="momentum")
+    plain = observed(LookaheadCollector(rule=rule), point)
+    made = []
+    monkeypatch.setattr(_input_layer, "_FEWEST_INPUTS", 1)
+    monkeypatch.setattr(_input_layer.InputLayer, "remove", _noting(made))
+    before = fingerprint(point)
+    summed = observed(LookaheadCollector(rule=rule), point)
+    assert fingerprint(point) == before
+    assert len(made) == 1
+    torch.testing.assert_close(summed, plain, rtol=0, atol=1e-12)
+    assert not torch.equal(summed, plain)
+
+
+def _noting(made: list[Any]) -> Any:
+    remove = _input_layer.InputLayer.remove
+
+    def noted(layer: Any) -> None:
+        made.append(layer)
+        remove(layer)
+
+    return noted
 
 
 def test_gains_of_the_tiny_model_are_those_computed_by_hand() -> None:
