@@ -91,6 +91,8 @@ def _dispatch(words: Sequence[str]) -> int:
         return COMMANDS[words[0]](words[1:])
     settings = [word for word in words if word not in ("-m", "--multirun")]
     with catching_signals():
+        if not words:
+            return _demonstrate()
         return _run(settings) if len(settings) == len(words) else _sweep(settings)
 
 
@@ -145,6 +147,14 @@ def _run(words: Sequence[str]) -> int:
 
         print_summary(outcome.result, results_console())
     return 0
+
+
+def _demonstrate() -> int:
+    """Runs the references, then groups that are compared with them."""
+    say("Demonstration, first part: every task alone (mtlrun method=single_task)")
+    code = _run(["method=single_task"])
+    say("Demonstration, second part: groups by affinity (mtlrun experiment=demo)")
+    return code or _run(["experiment=demo"])
 
 
 def _sweep(words: Sequence[str]) -> int:
