@@ -78,10 +78,10 @@ def virtual_updates(
         with (recorder := LayerRecorder(point.model, parameters, wanted)):
             forward, rewound = _first_pass(point, tasks, buffers, heads, batch_norm)
         updates = VirtualUpdates(point, tasks, forward, rewound, rule=rule, heads=heads)
-        # Their inputs never change: not by running statistics, nor are sums rounded to bfloat16.
-        if pairs and batch_norm == "batch_frozen" and point.settings.precision == "fp32":
-            updates.add_input_layers(recorder.calls())
         try:
+            # Running statistics could change their inputs; bfloat16 would round the sums.
+            if pairs and batch_norm == "batch_frozen" and point.settings.precision == "fp32":
+                updates.add_input_layers(recorder.calls())
             yield updates
         finally:
             updates.reset()
@@ -110,6 +110,7 @@ class VirtualUpdates:
     Attributes:
         losses: By task, where training stands, of this process's examples.
         gradients: By task, of the shared parameters.
+        head_gradients: By task, of its head's; empty with `heads="fixed"`.
     """
 
     def __init__(
