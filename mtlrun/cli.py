@@ -1,6 +1,7 @@
 """The `mtlrun` command. Nothing heavy is imported before it is needed."""
 
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -51,6 +52,8 @@ CODES = {
     "mtlrun.core.data.DataError": 3,
     "mtlrun.core.method.DivergedError": 4,
 }
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -74,7 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 128 + stopped.signum
     except Exception as error:
         code = _exit_code(error)
-        if code == 1 or os.environ.get("MTLRUN_DEBUG"):
+        unforeseen = code == 1 and _of_the_disk(error) is None
+        if unforeseen or os.environ.get("MTLRUN_DEBUG"):
             say("".join(traceback.format_exception(error)).rstrip())
         say(_explain(error, code))
         return code
@@ -223,6 +227,24 @@ def _exit_code(error: Exception) -> int:
     return 2 if isinstance(error, ValueError) and ours else 1  # ours: it says what a user gave
 
 
+def _of_the_disk(error: Exception) -> str | None:
+    """What a full disk or a missing permission asks for; None for other errors."""
+    if not isinstance(error, OSError):
+        return None
+    if error.errno in FULL:
+        return (
+            f"There should be room for {error.filename or 'a file'}. Found: {error.strerror}. "
+            f"Free space and give the same command again: finished trainings and the last "
+            f"checkpoint are kept, and it goes on from there."
+        )
+    if error.errno in UNWRITABLE:
+        return (
+            f"{error.filename or 'The folder of outputs'} should be where this user may write. "
+            f"Found: {error.strerror}. Set outputs=FOLDER to a folder that can be written."
+        )
+    return None
+
+
 def _explain(error: Exception, code: int) -> str:
     if "torchvision::nms" in str(error):
         return (
@@ -234,6 +256,8 @@ def _explain(error: Exception, code: int) -> str:
         count = len(error.problems)
         head = "one thing is wrong" if count == 1 else f"{count} things are wrong"
         return "\n".join([f"mtlrun: {head}.", *(f"  - {problem}" for problem in error.problems)])
+    if (about_disk := _of_the_disk(error)) is not None:
+        return f"mtlrun: {about_disk}"
     kind = f"{type(error).__name__}: " if code == 1 else ""
     return f"mtlrun: {kind}{error}"
 

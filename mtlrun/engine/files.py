@@ -1,9 +1,11 @@
 """Files that are whole or not there."""
 
+import io
 import json
 import os
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +13,43 @@ import torch
 
 from mtlrun.core.data import DataError
 
+_PARTIAL = ".partial"
+
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Writes a file under another name, and gives it its own when it is on the disk.
 
     Whatever happens meanwhile (a kill, a full disk), `path` holds the old content or the new.
+
+    Raises:
+        OSError: If it cannot be written; it names `path`.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        write(partial)
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
+    partial = path.with_name(f".{path.name}.{os.getpid()}{_PARTIAL}")
+    with _naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            write(partial)
+            with partial.open("rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def remove_partial(folder: Path) -> None:
+    """Removes what killed processes left in a folder that nobody else writes to."""
+    for partial in folder.glob(f".*{_PARTIAL}"):
         partial.unlink(missing_ok=True)
+
+
+def append_line(path: Path, text: str) -> None:
+    """Adds a line to a log.
+
+    Raises:
+        OSError: If it cannot be written; it names `path`.
+    """
+    with _naming(path), path.open("a", encoding="utf-8") as log:
+        log.write(text + "\n")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -54,7 +78,9 @@ def read_json(path: Path) -> Any:
 
 def write_tensors(path: Path, state: Mapping[str, Any]) -> None:
     """Writes tensors and plain values, whole or not at all; torch.load(weights_only=True) reads it."""
-    write_whole(path, lambda partial: torch.save(dict(state), partial))
+    content = io.BytesIO()  # writing to a full disk, torch would tell of positions only
+    torch.save(dict(state), content)
+    write_whole(path, lambda partial: partial.write_bytes(content.getbuffer()))
 
 
 def read_tensors(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
@@ -75,3 +101,14 @@ def read_tensors(path: Path, device: torch.device | str = "cpu") -> dict[str, An
             f"Delete it and run again: that training then starts anew, all others are kept."
         ) from error
     return state
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Gives an error of the operating system, which knows no more than a number, the file's name."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error

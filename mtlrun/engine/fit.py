@@ -25,7 +25,7 @@ from mtlrun.core.model import MultiTaskModel
 from mtlrun.core.task import Task
 from mtlrun.engine import distributed
 from mtlrun.engine.evaluate import evaluate
-from mtlrun.engine.files import read_tensors, write_tensors
+from mtlrun.engine.files import append_line, read_tensors, write_tensors
 from mtlrun.engine.interrupt import Interrupted, stop, stop_requested
 from mtlrun.engine.loader import EvalLoader, TrainLoader
 from mtlrun.engine.progress import TrainingProgress
@@ -243,8 +243,7 @@ class Training:
             "step": self.standing.step,
             "epoch": epoch,
         }
-        with self.entry.metrics.open("a", encoding="utf-8") as log:
-            log.write(json.dumps(line | dict(scalars)) + "\n")
+        append_line(self.entry.metrics, json.dumps(line | dict(scalars)))
         if self.track is not None:
             self.track(scalars, self.standing.step)
 

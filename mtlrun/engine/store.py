@@ -11,7 +11,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from mtlrun.core.data import DataError
-from mtlrun.engine.files import read_json, write_json
+from mtlrun.engine.files import read_json, remove_partial, write_json
 
 FORMAT = 1  # raised when the same settings begin to give another result
 
@@ -65,11 +65,12 @@ class Entry:
         return self.result.exists()
 
     def open(self) -> None:
-        """Makes the folder and notes the settings in it.
+        """Makes the folder and notes the settings in it; called under the training's lock.
 
         Raises:
             DataError: If the folder holds a training of other settings.
         """
+        remove_partial(self.folder)
         path = self.folder / "settings.json"
         if not path.exists():
             write_json(path, self.settings)

@@ -176,5 +176,28 @@ def test_missing_data_names_the_file(tmp_path: Path) -> None:
 def test_a_read_only_output_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "outputs").write_text("a file where the folder should be")
     code, _, err = _run(tmp_path, *TINY[:8], "trainer=smoke")
-    assert code in (1, 2, 3)
-    assert "outputs" in err
+    assert code == 1
+    assert "outputs/scenes/hps" in err
+    assert "Set outputs=FOLDER" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_told_and_the_run_goes_on_afterwards(tmp_path: Path) -> None:
+    words = [*TINY[:8], "trainer=smoke", "backbone.width=32"]
+    limited = f"ulimit -f 100; exec {sys.executable} -m mtlrun {' '.join(words)}"
+    done = subprocess.run(
+        ["bash", "-c", limited],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "There should be room for outputs/store" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.rglob("*.partial"))
+    assert "Traceback" in next(tmp_path.rglob("error.log")).read_text()
+    assert _run(tmp_path, *words)[0] == 0
+    assert not list(tmp_path.rglob("error.log"))

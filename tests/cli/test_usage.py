@@ -1,5 +1,7 @@
 """What the command does before it runs anything."""
 
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -148,6 +150,31 @@ def test_errors_end_with_their_exit_code(
     said = capsys.readouterr().err
     assert ("Traceback" in said) == (code == 1)
     assert ("pip install --force-reinstall" in said) == ("torchvision" in str(error))
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        (errno.ENOSPC, "There should be room for outputs/x/result.json. Found: No space left"),
+        (errno.EROFS, "outputs/x/result.json should be where this user may write"),
+        (errno.EACCES, "Set outputs=FOLDER"),
+    ],
+)
+def test_disk_says_the_way_out_without_a_traceback(
+    number: int,
+    expected: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(words: object) -> int:
+        raise OSError(number, os.strerror(number), "outputs/x/result.json")
+
+    monkeypatch.setattr(cli, "_run", fail)
+    monkeypatch.delenv("MTLRUN_DEBUG", raising=False)
+    assert cli.main([]) == 1
+    said = capsys.readouterr().err
+    assert expected in said
+    assert "Traceback" not in said
 
 
 def test_value_error_of_our_own_is_the_users(
