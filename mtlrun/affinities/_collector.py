@@ -99,6 +99,9 @@ class MeanCollector(AffinityCollector):
     def affinity(self) -> Affinity:
         """The means, row = source, column = target; 0, with a warning, where nothing was seen.
 
+        The noise floor is that of an entry between different tasks that was observed as often as
+        half of them.
+
         Raises:
             ValueError: If no batch was observed.
         """
@@ -114,13 +117,15 @@ class MeanCollector(AffinityCollector):
                 stacklevel=2,
             )
         values = self._sums / self._counts.clamp(min=1)
+        between = self._counts[~torch.eye(len(self._tasks), dtype=torch.bool)]
+        typical = max(int((between if between.numel() else self._counts).median()), 1)
         low, high = self._learning_rates
         return Affinity(
             self._tasks,
             values.numpy().copy(),
             int(self._counts.max()),
             self._kind,
-            self._squared_noise**0.5 / self._collected,
+            (self._squared_noise / self._collected / typical) ** 0.5,
             {
                 "every": self._every,
                 "observed_batches": self._observed,
@@ -160,13 +165,18 @@ class MeanCollector(AffinityCollector):
         self.probe.load_state_dict(state["probe"])
 
 
+def relative_rounding(dtype: torch.dtype) -> float:
+    """The deviation of an error that is uniform within half a spacing of floats, relative to 1."""
+    return torch.finfo(dtype).eps / math.sqrt(12)
+
+
 def first_order_noise(values: Tensor, dtype: torch.dtype) -> float:
-    """Rounding in first-order values: float spacing times their size for a task on itself.
+    """Rounding in first-order values: relative rounding times their size for a task on itself.
 
     An entry is an inner product of two gradients; it is rounded relative to the product of their
     norms, which the diagonal tells.
     """
-    return torch.finfo(dtype).eps * float(values.diagonal().abs().nan_to_num(0.0).mean())
+    return relative_rounding(dtype) * float(values.diagonal().abs().nan_to_num(0.0).mean())
 
 
 def is_clear_of_noise(values: Tensor, noise: float) -> bool:

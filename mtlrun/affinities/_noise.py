@@ -15,11 +15,9 @@ itself (a thousandth in a deep ReLU network), and so cannot drown the gain.
 import math
 from typing import Any
 
-import numpy as np
 import torch
 
 from mtlrun.affinities._virtual import VirtualUpdates, averaged_losses
-from mtlrun.core.grouping import Affinity
 from mtlrun.core.seeding import seed_for
 
 
@@ -68,18 +66,3 @@ class NoiseProbe:
         """The inverse of `state_dict`."""
         self._squares, self._count = state["squares"], state["count"]
         self._least = state["least"]
-
-
-def noise_warning(affinity: Affinity) -> str | None:
-    """A line for the user if the values between different tasks are mostly float rounding, else None."""
-    between = affinity.values[~np.eye(len(affinity.tasks), dtype=bool)]
-    if affinity.noise_floor is None or between.size == 0:
-        return None
-    median = float(np.median(np.abs(between)))
-    if median >= affinity.noise_floor:
-        return None
-    return (
-        f"The {affinity.kind} values between different tasks should lie above float rounding. Found a "
-        f"median of {median:.1e} below the noise floor of {affinity.noise_floor:.1e}: their order means "
-        f"little. Collect with `gains=first_order`, which subtracts no losses, or at a larger learning rate."
-    )

@@ -240,14 +240,20 @@ class VirtualUpdates:
     def jitter(self, generator: torch.Generator) -> None:
         """Rounds the parameters anew: moves them by the size of float rounding.
 
-        A twelfth of the entries goes to a neighbouring float, which has the variance of an error
-        that is uniform between plus and minus half the spacing of floats.
+        Either by an error that is uniform between plus and minus half the spacing of the floats that
+        the pass computes in, or, where parameters are such floats, to a neighbour of a twelfth of
+        them, which has the same variance.
 
         Args:
             generator: On the parameters' device.
         """
+        computing = computing_type(self._point)
         for p in self._values:
             draw = torch.rand(p.shape, generator=generator, device=p.device)
+            if torch.finfo(computing).eps > torch.finfo(p.dtype).eps:
+                spacing = torch.ldexp(torch.ones_like(p), torch.frexp(p).exponent - 1)
+                p.add_((draw - 0.5) * spacing * torch.finfo(computing).eps)
+                continue
             infinity = torch.full_like(p, torch.inf)
             p.copy_(torch.where(draw < 1 / 24, torch.nextafter(p, infinity), p))
             p.copy_(torch.where(draw > 23 / 24, torch.nextafter(p, -infinity), p))
@@ -295,6 +301,13 @@ class VirtualUpdates:
         finally:
             for p, grad in grads:
                 p.grad = grad
+
+
+def computing_type(point: TrainingPoint) -> torch.dtype:
+    """The floats that a forward pass computes most in."""
+    if point.settings.precision == "bf16":
+        return torch.bfloat16
+    return next(point.model.parameters()).dtype
 
 
 def averaged_losses(losses: Sequence[Tensor]) -> Tensor:

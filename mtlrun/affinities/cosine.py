@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mtlrun.affinities._collector import MeanCollector, Observation
-from mtlrun.affinities._virtual import without_trace
+from mtlrun.affinities._collector import MeanCollector, Observation, relative_rounding
+from mtlrun.affinities._virtual import computing_type, without_trace
 from mtlrun.core.gradients import gramian, shared_pass
 from mtlrun.core.method import TrainingPoint
 
@@ -43,8 +43,8 @@ class CosineCollector(MeanCollector):
             )
             counted = [p for p in forward.parameters if p.dim() > 1 or not self.matrices_only]
             values = cosines(gramian(forward, parameters=counted).cpu())
-        eps = torch.finfo(forward.losses.dtype).eps
-        return Observation(values, torch.ones_like(values, dtype=torch.bool), eps)
+        noise = relative_rounding(computing_type(point))
+        return Observation(values, torch.ones_like(values, dtype=torch.bool), noise)
 
 
 def cosines(products: Tensor) -> Tensor:

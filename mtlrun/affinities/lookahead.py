@@ -19,6 +19,7 @@ from mtlrun.affinities._virtual import (
     Rule,
     VirtualUpdates,
     averaged_losses,
+    computing_type,
     gains,
     virtual_updates,
     without_trace,
@@ -41,9 +42,9 @@ class LookaheadCollector(MeanCollector):
 
     Source: PTG (Towards Principled Task Grouping for Multi-Task Learning), Eq. 3 and 7; the sampling
         strategy and lazy collection of its complexity section.
-    Differs: of the programs, CelebA's takes `rule=momentum`, `batch_norm=running`; Taskonomy's
-        `rule=optimizer`, `heads=all`, `batch_norm=batch`; ETTm1's `rule=optimizer`, `heads=all`,
-        `pair_gradient=mean`.
+    Differs: of the programs, CelebA's takes `rule=momentum`, `batch_norm=running`, and moves head i
+        by two steps for the pair (i, i); Taskonomy's `rule=optimizer`, `heads=all`,
+        `batch_norm=batch`; ETTm1's `rule=optimizer`, `heads=all`, `pair_gradient=mean`.
 
     First order: with G the Gramian of the shared gradients and L the losses where training stands,
     S[i, j] = lr G[i, j] / L[j], on the diagonal too (`double_grad`: a second step g_i after the
@@ -165,7 +166,7 @@ class LookaheadCollector(MeanCollector):
             products = products + norms * (eye if self.pair_gradient == "sum" else (eye - 1) / 2)
         values = first_order_gains(products, losses, point.learning_rate)
         scale = first_order_gains(torch.diag(own), losses, point.learning_rate)
-        noise = first_order_noise(scale, next(point.model.parameters()).dtype)
+        noise = first_order_noise(scale, computing_type(point))
         return Observation(
             self._with_diagonal(values), torch.ones_like(values, dtype=torch.bool), noise, True
         )

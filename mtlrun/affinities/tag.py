@@ -1,6 +1,6 @@
 """Task affinity groupings (TAG): what a step on one task does to every task's loss."""
 
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from mtlrun.affinities._virtual import (
     Rule,
     VirtualUpdates,
     averaged_losses,
+    computing_type,
     gains,
     virtual_updates,
     without_trace,
@@ -94,7 +95,7 @@ class TAGCollector(MeanCollector):
 
     def _expanded(self, point: TrainingPoint, products: Tensor, losses: Tensor) -> Observation:
         values = first_order_gains(products, losses, point.learning_rate)
-        noise = first_order_noise(values, next(point.model.parameters()).dtype)
+        noise = first_order_noise(values, computing_type(point))
         return Observation(values, torch.ones_like(values, dtype=torch.bool), noise, True)
 
     def _exact(self, point: TrainingPoint) -> Observation:
@@ -138,7 +139,7 @@ def first_order_gains(products: Tensor, losses: Tensor, learning_rate: float) ->
     return torch.where(losses > 0, learning_rate * products.cpu() / losses, torch.nan)
 
 
-def check_first_order(gains: Literal["exact", "first_order", "auto"], rule: Rule) -> None:
+def check_first_order(gains: Gains, rule: Rule) -> None:
     """Raises ValueError where first-order gains are asked for under a rule they do not know."""
     if gains != "exact" and rule != "sgd":
         raise ValueError(

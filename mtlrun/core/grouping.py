@@ -48,10 +48,12 @@ class Affinity:
         typical = float(np.median(np.abs(self.values[~np.eye(len(self.tasks), dtype=bool)])))
         if typical >= self.noise_floor:
             return None
+        exact = self.details.get("gains") == "exact"
+        ways = "method.collector.gains=first_order, a larger optimizer.lr or " if exact else ""
         return (
             f"Warning: the typical {self.kind} affinity ({typical:.2g}) lies below its rounding "
-            f"noise ({self.noise_floor:.2g}): the groups are not to be trusted. Set "
-            f"method.collector.gains=first_order, or a larger optimizer.lr."
+            f"noise ({self.noise_floor:.2g}): the groups are not to be trusted. "
+            f"Set {ways}a larger trainer.collect_epochs."
         )
 
     def to_json(self) -> str:
@@ -178,8 +180,11 @@ class Plan:
 
 
 def _group(entry: Mapping[str, Any]) -> Group:
-    tasks = tuple(entry["tasks"])
-    return Group(tasks, tuple(entry.get("serves", tasks)))
+    tasks, serves = entry["tasks"], entry.get("serves", entry["tasks"])
+    for names in (tasks, serves):
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise TypeError(f"{names!r} where a list of tasks' names should be")
+    return Group(tuple(tasks), tuple(serves))
 
 
 class GroupingSolver(Identified):

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from mtlrun.affinities._noise import noise_warning
+from mtlrun.affinities._collector import MeanCollector, Observation
 from mtlrun.affinities.cosine import CosineCollector
 from mtlrun.affinities.lookahead import LookaheadCollector
 from mtlrun.affinities.tag import TAGCollector
 from mtlrun.core.batch import Batch
 from mtlrun.core.grouping import Affinity
-from mtlrun.core.method import TrainingPoint
+from mtlrun.core.method import StepSettings, TrainingPoint
 from tests.affinities.models import fixture_point, noisy_point, observed, point_of
 
 
@@ -143,6 +143,34 @@ def test_the_noise_floor_is_the_error_of_single_precision(kind: Any) -> None:
     assert 0.25 < estimated / measured < 4
 
 
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (TAGCollector, {}),
+        (LookaheadCollector, {}),
+        (TAGCollector, {"gains": "first_order"}),
+        (LookaheadCollector, {"gains": "first_order"}),
+        (CosineCollector, {}),
+    ],
+)
+def test_the_noise_floor_has_the_size_of_the_error_of_half_precision(
+    kind: Any, options: Any
+) -> None:
+    fine = [replace(point, learning_rate=1e-3) for point in points(12)]
+    exact = [observed(kind(**options), point) for point in fine]
+    floors, errors = [], []
+    for point, value in zip(fine, exact, strict=True):
+        rough = kind(**options)
+        rough.observe(replace(single_precision(point), settings=StepSettings("bf16")))
+        affinity = rough.affinity()
+        assert affinity.noise_floor is not None
+        floors.append(affinity.noise_floor)
+        errors.append(torch.from_numpy(affinity.values) - value)
+    measured = float(torch.stack(errors).square().mean().sqrt())
+    estimated = float(torch.tensor(floors).square().mean().sqrt())
+    assert 0.1 < estimated / measured < 10
+
+
 def test_in_double_precision_the_noise_floor_is_tiny() -> None:
     collector = LookaheadCollector()
     collector.observe(points(1)[0])
@@ -163,6 +191,25 @@ def test_the_noise_of_a_mean_falls_with_the_root_of_the_number_of_batches() -> N
     assert floors[1] < floors[0]
 
 
+class Told(MeanCollector):
+    """Sees the pair of different tasks in every fourth batch only."""
+
+    def __init__(self) -> None:
+        super().__init__("told", every=1)
+
+    def look(self, point: TrainingPoint) -> Observation:
+        values = torch.zeros(2, 2, dtype=torch.float64)
+        looked_at = torch.eye(2, dtype=torch.bool) | (self.collected % 4 == 0)
+        return Observation(values, looked_at, noise=1.0)
+
+
+def test_the_noise_of_a_mean_is_that_of_the_batches_that_it_is_the_mean_of() -> None:
+    collector, point = Told(), noisy_point(num_tasks=2)
+    for _ in range(36):
+        collector.observe(point)
+    assert collector.affinity().noise_floor == pytest.approx(1 / 3)
+
+
 def test_auto_takes_first_order_gains_where_exact_ones_are_rounding() -> None:
     point = single_precision(points(1)[0])
     for lr, batches in ((1e-7, 1), (0.05, 0)):
@@ -177,26 +224,37 @@ def test_auto_takes_first_order_gains_where_exact_ones_are_rounding() -> None:
             )
 
 
-def affinity_of(value: float, floor: float | None) -> Affinity:
+def affinity_of(value: float, floor: float | None, gains: str = "exact") -> Affinity:
     values = np.full((3, 3), value)
     np.fill_diagonal(values, 1.0)
-    return Affinity(("a", "b", "c"), values, 1, "lookahead", floor)
+    return Affinity(("a", "b", "c"), values, 1, "lookahead", floor, {"gains": gains})
 
 
 def test_gains_below_the_floor_give_a_warning_that_says_what_to_do() -> None:
-    line = noise_warning(affinity_of(1e-8, 1e-7))
+    line = affinity_of(1e-8, 1e-7).warning()
     assert line is not None
     assert "gains=first_order" in line
-    assert "learning rate" in line
+    assert "optimizer.lr" in line
+
+
+def test_what_has_no_exact_gains_is_not_told_to_leave_them() -> None:
+    for affinity in (
+        affinity_of(1e-8, 1e-7, "first_order"),
+        Affinity(("a", "b"), np.zeros((2, 2)), 1, "cosine", 1e-7),
+    ):
+        line = affinity.warning()
+        assert line is not None
+        assert "first_order" not in line
+        assert "trainer.collect_epochs" in line
 
 
 @pytest.mark.parametrize(("value", "floor"), [(1e-6, 1e-7), (-1e-6, 1e-7), (1e-8, None)])
 def test_gains_above_the_floor_give_no_warning(value: float, floor: float | None) -> None:
-    assert noise_warning(affinity_of(value, floor)) is None
+    assert affinity_of(value, floor).warning() is None
 
 
 def test_one_task_gives_no_warning() -> None:
-    assert noise_warning(Affinity(("a",), np.zeros((1, 1)), 1, "tag", 1e-7)) is None
+    assert Affinity(("a",), np.zeros((1, 1)), 1, "tag", 1e-7).warning() is None
 
 
 @pytest.mark.parametrize("kind", [TAGCollector, LookaheadCollector, CosineCollector])
