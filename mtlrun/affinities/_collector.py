@@ -157,7 +157,8 @@ class MeanCollector(AffinityCollector):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """The inverse of `state_dict`."""
         self._tasks = tuple(state["tasks"])
-        self._sums, self._counts = state["sums"].clone(), state["counts"].clone()
+        # A checkpoint is read onto the model's device; observations are added up on the CPU.
+        self._sums, self._counts = state["sums"].cpu().clone(), state["counts"].cpu().clone()
         self._skipped, self._observed = state["skipped"], state["observed"]
         self._collected, self._first_order = state["collected"], state["first_order"]
         self._squared_noise = state["squared_noise"]

@@ -124,7 +124,7 @@ class LookaheadCollector(MeanCollector):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """The inverse of `state_dict`."""
         super().load_state_dict(state)
-        self._generator.set_state(state["generator"])
+        self._generator.set_state(state["generator"].cpu())
 
     def _draw(self, num_tasks: int) -> list[int]:
         if self.sampling == "all":

@@ -51,6 +51,42 @@ def test_a_resumed_collection_ends_bit_for_bit_the_same(kind: Any, options: Any)
     assert straight.affinity().to_json() == second.affinity().to_json()
 
 
+class Elsewhere:
+    """Stands for a tensor that was read onto an accelerator."""
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        self._tensor = tensor
+
+    def cpu(self) -> torch.Tensor:
+        return self._tensor
+
+
+@pytest.mark.parametrize("kind", [TAGCollector, LookaheadCollector, CosineCollector])
+def test_a_state_that_was_read_onto_an_accelerator_comes_back(kind: Any) -> None:
+    collector = kind()
+    collector.observe(points(1)[0])
+    state = {
+        name: Elsewhere(value) if isinstance(value, torch.Tensor) else value
+        for name, value in collector.state_dict().items()
+    }
+    before = collector.affinity().to_json()
+    collector.load_state_dict(state)
+    assert collector.affinity().to_json() == before
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("kind", [TAGCollector, LookaheadCollector, CosineCollector])
+def test_a_collection_goes_on_after_its_state_was_read_onto_the_accelerator(kind: Any) -> None:
+    collector = kind()
+    collector.observe(points(1)[0])
+    buffer = io.BytesIO()
+    torch.save(collector.state_dict(), buffer)
+    buffer.seek(0)
+    collector.load_state_dict(torch.load(buffer, map_location="cuda", weights_only=True))
+    collector.observe(points(1)[0])
+    assert collector.affinity().num_observations == 2
+
+
 def test_a_fresh_collector_takes_the_state_of_a_fresh_one() -> None:
     collector = TAGCollector()
     collector.load_state_dict(TAGCollector().state_dict())
