@@ -86,7 +86,7 @@ class LookaheadCollector(MeanCollector):
         seed: int = 0,
     ) -> None:
         super().__init__("lookahead", every=every)
-        check_first_order(gains, rule)
+        check_first_order(gains, rule, batch_norm)
         self.sampling, self.rule, self.heads, self.batch_norm = sampling, rule, heads, batch_norm
         self.pair_gradient, self.diagonal, self.gains = pair_gradient, diagonal, gains
         self._generator = generator_for(seed, "lookahead sampling")

@@ -1,5 +1,6 @@
 """Task affinity groupings (TAG): what a step on one task does to every task's loss."""
 
+import warnings
 from typing import Any
 
 import torch
@@ -60,7 +61,7 @@ class TAGCollector(MeanCollector):
         gains: Gains = "exact",
     ) -> None:
         super().__init__("tag", every=every)
-        check_first_order(gains, rule)
+        check_first_order(gains, rule, batch_norm)
         self.rule, self.batch_norm = rule, batch_norm
         self.divide_by_lr, self.gains = divide_by_lr, gains
 
@@ -139,10 +140,16 @@ def first_order_gains(products: Tensor, losses: Tensor, learning_rate: float) ->
     return torch.where(losses > 0, learning_rate * products.cpu() / losses, torch.nan)
 
 
-def check_first_order(gains: Gains, rule: Rule) -> None:
-    """Raises ValueError where first-order gains are asked for under a rule they do not know."""
+def check_first_order(gains: Gains, rule: Rule, batch_norm: BatchNorm) -> None:
+    """Raises ValueError where first-order gains do not know a rule; warns of a setting without effect."""
     if gains != "exact" and rule != "sgd":
         raise ValueError(
             f"`gains={gains}` should go with `rule=sgd`: the Gramian tells the effect of plain steps only. "
             f"Found `rule={rule}`. Set `gains=exact` or `rule=sgd`."
+        )
+    if gains == "first_order" and batch_norm != "batch_frozen":
+        warnings.warn(
+            f"`batch_norm={batch_norm}` has no effect with `gains=first_order`, whose one forward pass is "
+            f"a training forward. Leave it out, or set `gains=exact`.",
+            stacklevel=3,
         )

@@ -93,3 +93,8 @@ def test_a_row_is_a_source() -> None:
 def test_first_order_gains_need_plain_steps() -> None:
     with pytest.raises(ValueError, match="rule=sgd"):
         TAGCollector(gains="first_order", rule="optimizer")
+
+
+def test_a_setting_without_effect_is_named() -> None:
+    with pytest.warns(UserWarning, match="`batch_norm=running` has no effect"):
+        TAGCollector(gains="first_order", batch_norm="running")
