@@ -1,18 +1,19 @@
 """The only training loop."""
 
 import json
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map_only
 
 from mtlrun.core.batch import Batch
-from mtlrun.core.distributed import process_index
+from mtlrun.core.distributed import averaged, num_processes, process_index
 from mtlrun.core.method import (
     AffinityCollector,
     DivergedError,
@@ -108,22 +109,35 @@ class Training:
     def restore(self) -> None:
         """Goes on from the last checkpoint, or begins."""
         seed_everything(self.seed)
-        if not self.entry.checkpoint.exists():
+        state = read_tensors(self.entry.checkpoint) if self.entry.checkpoint.exists() else None
+        if state is None or self._lacks_best(state["standing"]):
             if distributed.is_first():
+                self.entry.checkpoint.unlink(missing_ok=True)
                 self.entry.metrics.unlink(missing_ok=True)
             return
-        state = read_tensors(self.entry.checkpoint, self._device)
         self.model.load_state_dict(state["model"])
-        self.rule.load_state_dict(state["rule"])
+        self.rule.load_state_dict(_on(self._device, state["rule"]))
         for observer, own in zip(self.observers, state["observers"], strict=True):
             observer.load_state_dict(own)
         self.standing = Standing(**state["standing"])
-        self._losses = state["losses"]
         self._logged_step = state["logged_step"]
-        set_generator_state(state["generators"][process_index()])
-        if distributed.is_first() and self.entry.metrics.exists():
-            with self.entry.metrics.open("rb+") as log:
-                log.truncate(self.standing.log_bytes)
+        self._restore_share(state["processes"])
+        log = self.entry.metrics
+        if distributed.is_first() and log.exists():
+            os.truncate(log, min(self.standing.log_bytes, log.stat().st_size))
+
+    def _restore_share(self, shares: Sequence[Mapping[str, Any]]) -> None:
+        """What was this process's own; another number of processes shares the losses evenly."""
+        index = process_index()
+        if index < len(shares):
+            set_generator_state(shares[index]["generators"])
+        own = shares[index : index + 1] if len(shares) == num_processes() else shares
+        self._losses = torch.stack([share["losses"] for share in own]).mean(0).to(self._device)
+
+    def _lacks_best(self, standing: Mapping[str, Any]) -> bool:
+        """Whether the weights that `select` would choose are gone, so that training starts anew."""
+        wanted = self.trainer.select == "best_val" and standing["best_step"] > 0
+        return wanted and not self.entry.best.exists()
 
     def run(self, progress: TrainingProgress) -> None:
         """Trains to the end.
@@ -199,9 +213,9 @@ class Training:
 
     def _log_losses(self, epoch: int) -> dict[str, float]:
         count = self.standing.step - self._logged_step
+        totals = averaged(self._losses)
         losses = {
-            task.name: float(total) / count
-            for task, total in zip(self.tasks, self._losses, strict=True)
+            task.name: float(total) / count for task, total in zip(self.tasks, totals, strict=True)
         }
         self._losses = torch.zeros_like(self._losses)
         self._logged_step = self.standing.step
@@ -260,7 +274,8 @@ class Training:
 
     def checkpoint(self) -> None:
         """Writes all that an exact resume needs."""
-        generators = distributed.from_all(generator_state())
+        share = {"generators": generator_state(), "losses": self._losses.cpu()}
+        shares = distributed.from_all(share)
         if distributed.is_first():
             log = self.entry.metrics
             self.standing.log_bytes = log.stat().st_size if log.exists() else 0
@@ -271,9 +286,8 @@ class Training:
                     "rule": self.rule.state_dict(),
                     "observers": [dict(observer.state_dict()) for observer in self.observers],
                     "standing": asdict(self.standing),
-                    "losses": self._losses,
                     "logged_step": self._logged_step,
-                    "generators": generators,
+                    "processes": shares,
                 },
             )
         self._saved_at = time.monotonic()
@@ -286,11 +300,9 @@ def step_settings(trainer: TrainerSettings) -> StepSettings:
     return StepSettings(trainer.precision, trainer.clip_norm)
 
 
-def read_log(path: Path) -> list[dict[str, Any]]:
-    """The lines of a metrics log; none if there is none."""
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+def _on(device: torch.device, state: Any) -> Any:
+    """A state with its tensors on a device."""
+    return tree_map_only(Tensor, lambda tensor: tensor.to(device), state)
 
 
 def _timed(batches: Iterator[Batch]) -> Iterator[tuple[Batch, float]]:

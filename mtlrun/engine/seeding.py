@@ -34,7 +34,8 @@ def set_generator_state(state: Mapping[str, Any]) -> None:
     """The inverse of `generator_state`."""
     torch.set_rng_state(state["torch"].cpu())
     if torch.cuda.is_available() and state["cuda"]:
-        torch.cuda.set_rng_state_all([own.cpu() for own in state["cuda"]])
+        states = state["cuda"][: torch.cuda.device_count()]  # another machine may have had more
+        torch.cuda.set_rng_state_all([own.cpu() for own in states])
     random.setstate(state["python"])
     kind, keys, *rest = state["numpy"]
     np.random.set_state((kind, keys.cpu().numpy().astype(np.uint32), *rest))

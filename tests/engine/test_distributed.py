@@ -29,6 +29,11 @@ def _run(folder: Path, method: str, *, processes: int) -> dict[str, Any]:
     )
     assert done.returncode == 0, done.stderr[-4000:]
     result: dict[str, Any] = json.loads((folder / "run" / "result.json").read_text())
+    lines = (folder / "run" / "metrics.jsonl").read_text().splitlines()
+    result["logged"] = [
+        {k: v for k, v in json.loads(line).items() if k.endswith(("loss", "step", "norm"))}
+        for line in lines
+    ]
     if (folder / "run" / "affinity.json").exists():
         result["affinity"] = json.loads((folder / "run" / "affinity.json").read_text())["values"]
     return result
@@ -49,6 +54,7 @@ def test_two_processes_equal_one(tmp_path: Path, method: str) -> None:
     two = _run(tmp_path / "two", method, processes=2)
     assert (one["num_processes"], two["num_processes"]) == (1, 2)
     assert _numbers(two["scores"]) == pytest.approx(_numbers(one["scores"]), rel=1e-6, abs=1e-6)
+    assert _numbers(two["logged"]) == pytest.approx(_numbers(one["logged"]), rel=1e-6, abs=1e-6)
     if method != "hps":
         assert _numbers(two["affinity"]) == pytest.approx(
             _numbers(one["affinity"]), rel=1e-6, abs=1e-6

@@ -12,6 +12,8 @@ import torch
 
 from mtlrun.core.data import DataError
 from mtlrun.core.method import DivergedError, StepOutput
+from mtlrun.engine.files import read_tensors, write_tensors
+from mtlrun.engine.fit import Training
 from mtlrun.engine.interrupt import Interrupted, catching_signals
 from mtlrun.engine.pipeline import run
 from mtlrun.engine.schedules import Poly
@@ -160,6 +162,55 @@ def test_a_damaged_checkpoint_is_named(
     damage(checkpoint)
     with pytest.raises(DataError, match=r"checkpoint\.pt.*Delete it and run again"):
         run(toy_setup(tmp_path, trainer=trainer))
+
+
+@pytest.mark.parametrize("name", ["best.pt", "checkpoint.pt"])
+def test_a_training_whose_best_weights_are_lost_begins_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    settings = {"trainer": {"epochs": 60, "patience": 2, "select": "best_val"}}
+    whole = run(toy_setup(tmp_path / "whole", data=ToyData(noise=2.0), **settings))  # type: ignore[arg-type]
+
+    def die(self: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Training, "select", die)
+        with pytest.raises(Killed):
+            run(toy_setup(tmp_path / "killed", data=ToyData(noise=2.0), **settings))  # type: ignore[arg-type]
+    (file,) = (tmp_path / "killed" / "store").glob(f"*/{name}")
+    file.unlink()
+    again = run(toy_setup(tmp_path / "killed", data=ToyData(noise=2.0), **settings))  # type: ignore[arg-type]
+    assert again.result["scores"] == whole.result["scores"]
+
+
+def test_another_number_of_processes_can_resume(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = {"checkpoint_every": 3}
+    whole = run(toy_setup(tmp_path / "whole", trainer=trainer))
+    with monkeypatch.context() as patch:
+        _die_at(patch, 8)
+        with pytest.raises(Killed):
+            run(toy_setup(tmp_path / "killed", trainer=trainer))
+    (checkpoint,) = (tmp_path / "killed" / "store").glob("*/checkpoint.pt")
+    state = read_tensors(checkpoint)
+    write_tensors(checkpoint, state | {"processes": state["processes"] * 2})
+    again = run(toy_setup(tmp_path / "killed", trainer=trainer))
+    assert again.result["scores"] == whole.result["scores"]
+
+
+def test_what_a_killed_process_left_half_written_does_not_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        _die_at(patch, 8)
+        with pytest.raises(Killed):
+            run(toy_setup(tmp_path))
+    (folder,) = (p for p in (tmp_path / "store").iterdir() if p.name != "locks")
+    (folder / ".checkpoint.pt.1.partial").write_bytes(b"half")
+    run(toy_setup(tmp_path))
+    assert not list(folder.glob(".*partial"))
 
 
 def test_a_loss_that_is_not_finite_names_task_phase_and_step(tmp_path: Path) -> None:
