@@ -38,6 +38,10 @@ class StepDecay(Schedule):
     """
 
     def __init__(self, *, every: int = 100, decay: float = 0.5) -> None:
+        if every < 1:
+            raise ValueError(
+                f"`every` should be at least 1. Found `every = {every}`. Set scheduler.every."
+            )
         self.every, self.decay = every, decay
 
     def factor(self, step: int, *, num_steps: int, steps_per_epoch: int) -> float:

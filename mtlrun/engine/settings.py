@@ -11,6 +11,11 @@ from mtlrun.core.method import LossWeighting, MakeOptimizer, Method, Precision
 from mtlrun.core.model import Backbone
 from mtlrun.engine.schedules import Schedule
 
+_COUNTS = (
+    "epochs", "collect_epochs", "steps_per_epoch", "batch_size", "eval_batch_size", "eval_every",
+    "eval_batches", "patience", "checkpoint_every", "log_every",
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class TrainerSettings:
@@ -36,7 +41,7 @@ class TrainerSettings:
         log_every: Steps between two lines of the metrics log.
         device: "auto" for the accelerator where there is one, else as torch names it.
         deterministic: Whether to ask torch for deterministic algorithms (a warning names those
-            that it lacks).
+            that it lacks). They are slower; a resume is exact on the CPU without them too.
     """
 
     epochs: int = 10
@@ -58,22 +63,19 @@ class TrainerSettings:
     deterministic: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "eval_every", "log_every"):
-            _at_least(name, getattr(self, name), 1)
-        for name in (
-            "collect_epochs", "steps_per_epoch", "eval_batch_size", "eval_batches", "patience",
-            "checkpoint_every",
-        ):  # fmt: skip
-            if getattr(self, name) is not None:
-                _at_least(name, getattr(self, name), 1)
-        _at_least("num_workers", self.num_workers, 0)
-
-
-def _at_least(name: str, value: int, least: int) -> None:
-    if value < least:
-        raise ValueError(
-            f"`{name}` should be at least {least}. Found `{name} = {value}`. Set trainer.{name}."
-        )
+        least = dict.fromkeys(_COUNTS, 1) | {"num_workers": 0}
+        problems = [
+            f"`{name}` should be at least {number}. Found `{name} = {value}`. Set trainer.{name}."
+            for name, number in least.items()
+            if (value := getattr(self, name)) is not None and value < number
+        ]
+        if self.clip_norm is not None and not self.clip_norm > 0:
+            problems.append(
+                f"`clip_norm` should be above 0. Found `clip_norm = {self.clip_norm}`. "
+                f"Set trainer.clip_norm=null for no limit."
+            )
+        if problems:
+            raise ValueError(" ".join(problems))
 
 
 @dataclass(frozen=True)
