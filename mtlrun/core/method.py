@@ -139,11 +139,28 @@ class UpdateRule(Identified):
         grads = [p.grad for p in parameters if p.grad is not None]
         norm = nn.utils.get_total_norm(grads)
         if not bool(torch.isfinite(norm)):
-            raise DivergedError(f"The gradient's norm should be finite. Found {float(norm)}.")
+            raise DivergedError(
+                f"The gradient of {self._not_finite()} should be finite. Found a norm of "
+                f"{float(norm)} in training {[task.name for task in self.tasks]}."
+            )
         if self.settings.clip_norm is not None:
             nn.utils.clip_grads_with_norm_(parameters, self.settings.clip_norm, norm)
         optimizer.step()
         return norm
+
+    def _not_finite(self) -> str:
+        """Whose gradients are not finite, in words."""
+
+        def bad(parameters: list[nn.Parameter]) -> bool:
+            return any(p.grad is not None and not bool(p.grad.isfinite().all()) for p in parameters)
+
+        found = [
+            f"task `{task.name}`"
+            for task in self.tasks
+            if bad(self.model.task_parameters(task.name))
+        ]
+        found += ["the shared parameters"] if bad(self.model.shared_parameters()) else []
+        return " and ".join(found) or "all parameters together"
 
 
 class LossWeighting(Identified):
