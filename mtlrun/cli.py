@@ -132,7 +132,10 @@ def _run(words: Sequence[str]) -> int:
     composed = _compose(words)
     from mtlrun import config
 
-    log = composed.folder / "error.log"
+    if composed.values["trainer"].get("deterministic"):  # what cuBLAS asks for
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    process = os.environ.get("RANK", "0")  # set by torchrun: the others fail because of one
+    log = composed.folder / ("error.log" if process == "0" else f"error.{process}.log")
     try:
         setup = config.build(composed)
         from mtlrun.engine.pipeline import run

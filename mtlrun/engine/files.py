@@ -3,8 +3,9 @@
 import io
 import json
 import os
+import shutil
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,22 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
             partial.unlink(missing_ok=True)
 
 
+def link_or_copy(source: Path, path: Path) -> None:
+    """Gives a file another name, by a hard link where the file system can; whole or not at all."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}{_PARTIAL}")
+    with _naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.unlink(missing_ok=True)
+        try:
+            try:
+                os.link(source, partial)
+            except OSError:  # another file system, or one without links
+                shutil.copyfile(source, partial)
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)  # it stays where both names are links to one file
+
+
 def remove_partial(folder: Path) -> None:
     """Removes what killed processes left in a folder that nobody else writes to."""
     for partial in folder.glob(f".*{_PARTIAL}"):
@@ -62,18 +79,28 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(value, indent=1) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """The plain values of a file.
+def read_json(path: Path, *, keys: Sequence[str] = ()) -> dict[str, Any]:
+    """The plain values of a file, by name.
+
+    Args:
+        path: Of the file.
+        keys: Names that it has.
 
     Raises:
-        DataError: If it does not hold JSON.
+        DataError: If it does not hold JSON, or not these names.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(found, dict):
+            raise ValueError(f"a {type(found).__name__}")
+        if missing := [key for key in keys if key not in found]:
+            raise ValueError(f"nothing under {', '.join(missing)}")
+    except ValueError as error:
         raise DataError(
-            f"{path} should hold JSON. Found: {error}. Delete the file and run again."
+            f"{path} should hold JSON as it was written. Found: {error}. Delete the file and run "
+            f"again."
         ) from error
+    return found
 
 
 def write_tensors(path: Path, state: Mapping[str, Any]) -> None:

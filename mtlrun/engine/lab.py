@@ -15,7 +15,7 @@ from mtlrun.core.method import AffinityCollector, Fitted, LossWeighting, UpdateR
 from mtlrun.core.model import Backbone, MultiTaskModel
 from mtlrun.core.seeding import seeded
 from mtlrun.engine import distributed
-from mtlrun.engine.device import device_named, peak_memory
+from mtlrun.engine.device import device_named, peak_memory, reset_peak_memory
 from mtlrun.engine.files import read_json, read_tensors, write_json, write_tensors, write_text
 from mtlrun.engine.fit import Training, step_settings
 from mtlrun.engine.interrupt import deferred
@@ -26,6 +26,9 @@ from mtlrun.engine.store import Entry, Store
 
 Phase = Literal["collect", "train"]
 
+RESULT = (  # what a run reads of a training's result.json
+    "tasks", "scores", "num_steps", "num_parameters", "seconds", "peak_memory", "learned",
+)  # fmt: skip
 _SCORED: tuple[Literal["val", "test"], ...] = ("val", "test")
 
 
@@ -125,7 +128,7 @@ class Workbench:
                 fitted = self._train(entry, wanted)
         else:
             fitted = self._train(entry, wanted)
-        self.trainings[fitted.key] = (phase, fitted)
+        self.trainings.setdefault(fitted.key, (phase, fitted))  # found again is not reused
         self.metrics_logs.append(entry.metrics)
         return fitted
 
@@ -134,6 +137,7 @@ class Workbench:
             return self._reuse(entry, wanted)
         if distributed.is_first():
             entry.open()
+        reset_peak_memory(self.device)
         training = self._training(entry, wanted)
         distributed.from_first(True)  # nobody looks for a checkpoint before the folder is there
         training.restore()
@@ -243,6 +247,7 @@ class Workbench:
                 "patience": trainer.patience,
                 "eval_every": trainer.eval_every if looks else None,
                 "eval_batches": trainer.eval_batches,
+                "eval_batch_size": self._eval_batch_size(),
                 "precision": trainer.precision,
                 "clip_norm": trainer.clip_norm,
                 "seed": self.seed,
@@ -259,10 +264,13 @@ class Workbench:
         trainer = self.setup.trainer
         return EvalLoader(
             self.data.split(split),
-            batch_size=trainer.eval_batch_size or trainer.batch_size,
+            batch_size=self._eval_batch_size(),
             max_batches=trainer.eval_batches,
             num_workers=trainer.num_workers,
         )
+
+    def _eval_batch_size(self) -> int:
+        return self.setup.trainer.eval_batch_size or self.setup.trainer.batch_size
 
     def _wait(self, title: str) -> Callable[[], None]:
         return lambda: self.say(f"{title}: another process trains the same; waiting for it.")
@@ -302,7 +310,7 @@ def _finish(entry: Entry, training: Training, scores: Mapping[str, Any], peak: i
 
 
 def _read_fitted(entry: Entry, *, reused: bool = True) -> Fitted:
-    result = read_json(entry.result)
+    result = read_json(entry.result, keys=RESULT)
     return Fitted(
         entry.key,
         entry.weights,

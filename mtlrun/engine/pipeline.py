@@ -1,5 +1,6 @@
 """collect -> plan -> train -> evaluate: every method is this."""
 
+import hashlib
 import json
 import math
 import time
@@ -14,13 +15,14 @@ from mtlrun.core.grouping import Group, Plan
 from mtlrun.core.method import Fitted, Scores
 from mtlrun.core.task import Task
 from mtlrun.engine import distributed
-from mtlrun.engine.device import peak_memory
+from mtlrun.engine.device import deterministic_algorithms, peak_memory
 from mtlrun.engine.files import write_json, write_text, write_whole
 from mtlrun.engine.lab import Workbench
 from mtlrun.engine.progress import Speaker
 from mtlrun.engine.record import RunRecord, environment
 from mtlrun.engine.settings import RunSetup
 
+MAX_LENGTH = 100  # of the name of a file of weights
 Illustrate = Callable[[Path, Mapping[str, Any]], None]
 
 
@@ -59,7 +61,8 @@ def run(setup: RunSetup, *, illustrate: Illustrate | None = None) -> Outcome:
     lab = Workbench(setup, Speaker())
     try:
         lab.speaker = Speaker(quiet=not distributed.is_first())
-        return _run(setup, lab, illustrate)
+        with deterministic_algorithms(setup.trainer.deterministic):
+            return _run(setup, lab, illustrate)
     finally:
         if lab.tracker is not None:
             lab.tracker.finish()
@@ -68,6 +71,7 @@ def run(setup: RunSetup, *, illustrate: Illustrate | None = None) -> Outcome:
 
 def _run(setup: RunSetup, lab: Workbench, illustrate: Illustrate | None) -> Outcome:
     record = RunRecord(setup.folder)
+    given = None if setup.plan is None else _read_plan(setup.plan, lab.tasks)
     if setup.dry_run:
         lab.say("Dry run: two steps of every training; nothing is kept.")
     else:
@@ -75,6 +79,7 @@ def _run(setup: RunSetup, lab: Workbench, illustrate: Illustrate | None) -> Outc
             record.open(setup.config, setup.data.identity())
         done = distributed.from_first(record.finished())
         if done is not None:
+            _check_given(setup, done)
             lab.say(f"Already done: {setup.folder}")
             return Outcome(
                 done | {"folder": str(setup.folder)}, setup.folder, True, distributed.is_first()
@@ -83,8 +88,10 @@ def _run(setup: RunSetup, lab: Workbench, illustrate: Illustrate | None) -> Outc
             lab.tracker = setup.logger(setup.config, setup.folder)
     _say_header(setup, lab)
     begin = time.monotonic()
-    plan = _read_plan(setup.plan) if setup.plan else setup.method.collect(lab)
+    plan = given if given is not None else distributed.from_first(setup.method.collect(lab))
     _check_plan(plan, lab.tasks)
+    if setup.affinity is not None and lab.affinity is None:
+        lab.say("Warning: `affinity` has no effect: nothing was planned from it.")
     planned = time.monotonic()
     if distributed.is_first() and not setup.dry_run:
         write_text(setup.folder / "plan.json", plan.to_json() + "\n")
@@ -124,7 +131,7 @@ def _write(
         ),
     )
     for group, fitted in trainings.items():
-        record.keep_weights("+".join(group.tasks)[:100], fitted.weights)
+        record.keep_weights(_weights_name(group), fitted.weights)
     if illustrate is not None:
         illustrate(record.folder, result)
     if lab.tracker is not None:
@@ -134,13 +141,41 @@ def _write(
         write_json(record.result, result)
 
 
-def _read_plan(path: Path) -> Plan:
+def _weights_name(group: Group) -> str:
+    """A file's name: the tasks, or as many as fit and a hash of all."""
+    name = "+".join(group.tasks)
+    if len(name) <= MAX_LENGTH:
+        return name
+    return f"{name[: MAX_LENGTH - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def _read_plan(path: Path, tasks: Sequence[Task]) -> Plan:
     if not path.is_file():
         raise ValueError(f"`plan` should be a file. Found nothing at {path}.")
     try:
-        return Plan.from_json(path.read_text(encoding="utf-8"))
+        plan = Plan.from_json(path.read_text(encoding="utf-8"))
+        _check_plan(plan, tasks)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+    return plan
+
+
+def _given(setup: RunSetup) -> dict[str, str | None]:
+    """The contents, as hashes, of the files that the run starts from."""
+    paths = {"plan": setup.plan, "affinity": setup.affinity}
+    return {
+        name: None if path is None else hashlib.sha256(path.read_bytes()).hexdigest()
+        for name, path in paths.items()
+    }
+
+
+def _check_given(setup: RunSetup, done: Mapping[str, Any]) -> None:
+    for name, content in _given(setup).items():
+        if done.get("given", {}).get(name) != content:
+            raise ValueError(
+                f"The folder {setup.folder} should be of a run with this {name}. Found one whose "
+                f"{name} had another content. Set folder=ANOTHER, or delete it."
+            )
 
 
 def _check_plan(plan: Plan, tasks: Sequence[Task]) -> None:
@@ -168,6 +203,7 @@ def _result(
     trainings: Mapping[Group, Fitted],
     seconds: Mapping[str, float],
 ) -> dict[str, Any]:
+    peaks = [fitted.peak_memory for _, fitted in lab.trainings.values() if not fitted.reused]
     result: dict[str, Any] = {
         "format": 1,
         **{name: setup.choices.get(name) for name in ("data", "method", "backbone", "weighting")},
@@ -183,12 +219,13 @@ def _result(
             for task in lab.tasks
         ],
         "plan": json.loads(plan.to_json()),
+        "given": _given(setup),
         "affinity": None if lab.affinity is None else "affinity.json",
         "trainings": [_training(phase, fitted) for phase, fitted in lab.trainings.values()],
         "select": setup.trainer.select,
         "select_on": setup.select_on,
         "seconds": dict(seconds),
-        "peak_memory": peak_memory(lab.device),
+        "peak_memory": max([peak_memory(lab.device), *peaks]),
         "device": str(lab.device),
         "num_processes": num_processes(),
         "versions": environment(),

@@ -1,9 +1,7 @@
 """A run's folder."""
 
 import json
-import os
 import platform
-import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from importlib import metadata
@@ -15,7 +13,7 @@ import yaml
 
 import mtlrun
 from mtlrun.core.data import DataError
-from mtlrun.engine.files import read_json, write_json, write_text
+from mtlrun.engine.files import link_or_copy, read_json, write_json, write_text
 
 # Settings that change where and how fast a run is, not what comes out of it.
 _WITHOUT_CONSEQUENCE = (
@@ -41,7 +39,7 @@ class RunRecord:
         return self.folder / "result.json"
 
     def open(self, config: Mapping[str, Any], data: Mapping[str, Any]) -> None:
-        """Makes the folder and notes configuration, data and environment in it.
+        """Makes the folder and notes configuration, data and environment in it, if it is not done.
 
         Args:
             config: Resolved.
@@ -49,6 +47,7 @@ class RunRecord:
 
         Raises:
             ValueError: If the folder holds a run of other settings; they are named.
+            DataError: If a file of the folder is damaged.
         """
         differing = []
         config_path, data_path = self.folder / "config.yaml", self.folder / "data.json"
@@ -61,6 +60,8 @@ class RunRecord:
                 f"The folder {self.folder} should be of a run with these settings. Found one "
                 f"that differs in {'; '.join(differing)}. Set folder=ANOTHER, or delete it."
             )
+        if self.result.exists():  # made in the environment that is noted
+            return
         write_text(config_path, yaml.safe_dump(dict(config), sort_keys=False))
         write_json(data_path, data)
         write_json(self.folder / "environment.json", environment())
@@ -69,18 +70,11 @@ class RunRecord:
         """The result, if the run is done."""
         if not self.result.exists():
             return None
-        result: dict[str, Any] = read_json(self.result)
-        return result
+        return read_json(self.result, keys=("config", "tasks", "scores", "trainings"))
 
     def keep_weights(self, name: str, weights: Path) -> None:
         """Makes a training's weights available under `checkpoints/`; a hard link where possible."""
-        target = self.folder / "checkpoints" / f"{name}.pt"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.unlink(missing_ok=True)
-        try:
-            os.link(weights, target)
-        except OSError:  # another file system
-            shutil.copy2(weights, target)
+        link_or_copy(weights, self.folder / "checkpoints" / f"{name}.pt")
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -108,13 +102,16 @@ def environment() -> dict[str, Any]:
     }
 
 
-def _read_yaml(path: Path) -> Any:
+def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if not isinstance(found, dict):
+            raise ValueError(f"a {type(found).__name__}")
+    except (yaml.YAMLError, ValueError) as error:
         raise DataError(
             f"{path} should hold YAML. Found: {error}. Delete the run's folder."
         ) from error
+    return found
 
 
 def _is_without_consequence(key: str) -> bool:

@@ -61,8 +61,8 @@ class Entry:
         return self.folder / "result.json"
 
     def is_finished(self) -> bool:
-        """Whether the training's result is there."""
-        return self.result.exists()
+        """Whether the training's result is there, and all that a run takes from it."""
+        return all(path.exists() for path in (self.result, self.weights, self.observers))
 
     def open(self) -> None:
         """Makes the folder and notes the settings in it; called under the training's lock.

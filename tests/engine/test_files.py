@@ -8,6 +8,7 @@ import torch
 
 from mtlrun.engine.files import (
     append_line,
+    link_or_copy,
     read_tensors,
     remove_partial,
     write_tensors,
@@ -51,3 +52,23 @@ def test_tensors_and_plain_values_read_back(tmp_path: Path) -> None:
     read = read_tensors(tmp_path / "state.pt")
     assert torch.equal(read.pop("x"), state.pop("x"))  # type: ignore[arg-type]
     assert read == state
+
+
+def test_a_link_is_made_anew_also_where_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = tmp_path / "model.pt", tmp_path / "kept" / "a.pt"
+    source.write_bytes(b"weights")
+    for _ in range(2):
+        link_or_copy(source, target)
+        assert target.samefile(source)
+    source.unlink()
+    source.write_bytes(b"others")
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EXDEV, "another file system")
+
+    monkeypatch.setattr("os.link", refuse)
+    link_or_copy(source, target)
+    assert target.read_bytes() == b"others"
+    assert list(target.parent.iterdir()) == [target]

@@ -5,15 +5,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from mtlrun.core.batch import Batch
+from mtlrun.core.data import DataError
 from mtlrun.core.grouping import Affinity, Group, Plan
-from mtlrun.core.method import AffinityCollector, TrainingPoint
-from mtlrun.engine.pipeline import run
+from mtlrun.core.method import AffinityCollector, StepOutput, TrainingPoint
+from mtlrun.engine.pipeline import _weights_name, run
 from mtlrun.methods._groups import AffinityMethod
 from mtlrun.methods.hps import HPS
 from mtlrun.methods.optimal import Optimal
 from mtlrun.methods.random import Random
 from mtlrun.methods.single_task import SingleTask
+from mtlrun.updates.joint import Joint
 from tests.toy import NAMES, ToyData, toy_setup
 
 
@@ -149,6 +153,116 @@ def test_a_stored_affinity_replaces_collecting(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace('"a"', '"z"'))
     with pytest.raises(ValueError, match="should be of the tasks a, b, c"):
         run(toy_setup(tmp_path / "other", method=Grouping(), affinity=path))
+
+
+def test_a_given_file_without_effect_is_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "affinity.json"
+    path.write_text(Counting().affinity().to_json())
+    run(toy_setup(tmp_path, method=HPS(), affinity=path))
+    assert "Warning: `affinity` has no effect" in capsys.readouterr().err
+
+
+def test_a_finished_run_is_not_that_of_a_plan_edited_since(tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    path.write_text(Plan((Group.of(NAMES),)).to_json())
+    run(toy_setup(tmp_path, plan=path))
+    assert run(toy_setup(tmp_path, plan=path)).was_done
+    path.write_text(Plan((Group.of(["a"]), Group.of(["b", "c"]))).to_json())
+    with pytest.raises(ValueError, match="whose plan had another content"):
+        run(toy_setup(tmp_path, plan=path))
+
+
+def test_a_refused_plan_can_be_mended_and_run_again(tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    path.write_text(Plan((Group.of(["a"]),)).to_json())
+    with pytest.raises(ValueError, match=r"plan\.json: .*serves b, c"):
+        run(toy_setup(tmp_path, plan=path))
+    path.write_text(Plan((Group.of(NAMES),)).to_json())
+    assert not run(toy_setup(tmp_path, plan=path)).was_done
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"scores": 1'])
+@pytest.mark.parametrize("pattern", ["run/result.json", "store/*/result.json"])
+def test_a_damaged_result_is_named_and_made_again(tmp_path: Path, pattern: str, text: str) -> None:
+    first = run(toy_setup(tmp_path))
+    if pattern.startswith("store"):
+        (tmp_path / "run" / "result.json").unlink()
+    (path,) = tmp_path.glob(pattern)
+    path.write_text(text)
+    with pytest.raises(DataError, match=r"result\.json should hold.*Delete the file and run again"):
+        run(toy_setup(tmp_path))
+    path.unlink()
+    assert run(toy_setup(tmp_path)).result["scores"] == first.result["scores"]
+
+
+@pytest.mark.parametrize("text", ["", "- a list", "{"])
+def test_a_damaged_configuration_of_the_folder_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").write_text(text)
+    with pytest.raises(DataError, match=r"config\.yaml should hold YAML"):
+        run(toy_setup(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["model.pt", "observers.pt"])
+def test_a_training_whose_files_are_lost_is_made_again(tmp_path: Path, name: str) -> None:
+    first = run(toy_setup(tmp_path))
+    next(tmp_path.glob(f"store/*/{name}")).unlink()
+    again = run(toy_setup(tmp_path / "other", store=tmp_path / "store"))
+    assert again.result["scores"] == first.result["scores"]
+    assert not again.result["trainings"][0]["reused"]
+
+
+def test_a_finished_folder_is_left_as_it_is(tmp_path: Path) -> None:
+    folder = run(toy_setup(tmp_path)).folder
+    (folder / "environment.json").write_text('{"torch": "of the run that is stored"}')
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    run(toy_setup(tmp_path))
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+def test_evaluations_of_other_examples_are_other_trainings(tmp_path: Path) -> None:
+    outcomes = [
+        run(
+            toy_setup(
+                tmp_path / str(size),
+                store=tmp_path / "store",
+                trainer={"eval_batches": 1, "eval_batch_size": size},
+            )
+        )
+        for size in (2, 8)
+    ]
+    assert outcomes[0].result["scores"] != outcomes[1].result["scores"]
+
+
+def test_a_training_made_by_the_run_itself_is_not_reused(tmp_path: Path) -> None:
+    outcome = run(toy_setup(tmp_path, method=Optimal()))
+    assert not any(training["reused"] for training in outcome.result["trainings"])
+
+
+def test_deterministic_algorithms_are_asked_for_during_the_run_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    original = Joint.step
+
+    def stepping(self: Joint, batch: Batch) -> StepOutput:
+        asked.append(torch.are_deterministic_algorithms_enabled())
+        return original(self, batch)
+
+    monkeypatch.setattr(Joint, "step", stepping)
+    run(toy_setup(tmp_path, trainer={"epochs": 1}))
+    run(toy_setup(tmp_path / "other", trainer={"epochs": 1, "deterministic": True}))
+    assert asked == [False] * 5 + [True] * 5
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_weights_of_groups_whose_names_begin_alike_stay_apart(tmp_path: Path) -> None:
+    tasks = [f"a_task_with_a_long_name_{number}" for number in range(6)]
+    names = {_weights_name(Group.of(tasks[:size])) for size in range(1, 7)}
+    assert len(names) == 6
+    assert max(map(len, names)) <= 100
 
 
 def test_phase_collect_stops_after_the_plan(tmp_path: Path) -> None:
