@@ -1,9 +1,9 @@
 """How large float rounding is in a collected gain.
 
 A gain is a difference of two nearly equal losses. What rounding does to it is measured: all
-parameters are moved by the size of their own rounding (to a neighbouring float, with the variance
-of an error that is uniform within half a spacing), which makes every later rounding in the forward
-pass fall out anew, and the losses are read again. The root mean square of their relative changes
+parameters are moved by the size of rounding in the floats that the pass computes in (with the
+variance of an error that is uniform within half a spacing), which makes every later rounding in the
+forward pass fall out anew, and the losses are read again. The root mean square of their relative changes
 over tasks and probes is the noise of one gain; the mean of N gains has it divided by sqrt(N). Half
 a unit in the last place is the least noise there is. A probe costs two forward passes and is made
 at the first, second, fourth, eighth, ... collected batch.
