@@ -192,6 +192,20 @@ class GroupingSolver(Identified):
 
     num_groups: int
 
+    def check(self, tasks: Sequence[str]) -> None:
+        """Refuses, before anything is collected, limits that no groups of the tasks can meet.
+
+        Raises:
+            ValueError: If there are fewer than `num_groups` distinct groups.
+        """
+        existing = 2 ** len(tasks) - 1
+        if self.num_groups > existing:
+            raise ValueError(
+                f"`num_groups` should be between 1 and {existing}, the number of distinct groups "
+                f"of {len(tasks)} tasks. Found `num_groups = {self.num_groups}`. Set "
+                f"solver.num_groups."
+            )
+
     @abstractmethod
     def solve(self, affinity: Affinity, *, objective: Objective) -> Plan:
         """The best groups by pairwise affinity.

@@ -36,8 +36,9 @@ class AffinityMethod(GroupMethod):
     def collect(self, lab: Lab) -> Plan:
         """Phase 1: a joint training that the collector watches, then the solver's groups."""
         affinity = lab.given_affinity
+        names = [task.name for task in lab.tasks]
+        lab.solver.check(names)
         if affinity is None:
-            names = [task.name for task in lab.tasks]
             rule = Joint(lab.make_weighting())
             model = make_model(lab, names)
             lab.fit(rule, model, names, phase="collect", observers=[self.collector])

@@ -17,6 +17,7 @@ from mtlrun.methods.hps import HPS
 from mtlrun.methods.optimal import Optimal
 from mtlrun.methods.random import Random
 from mtlrun.methods.single_task import SingleTask
+from mtlrun.solvers.exact import Exact
 from mtlrun.updates.joint import Joint
 from tests.toy import NAMES, ToyData, toy_setup
 
@@ -135,6 +136,8 @@ def test_a_task_is_served_by_the_group_that_validates_best(tmp_path: Path) -> No
     [
         ('{"groups": [{"tasks": ["a", "b", "x"]}]}', r"among a, b, c\. Found x"),
         ('{"groups": [{"tasks": ["a", "b"]}]}', "no group that serves c"),
+        ('{"groups": [{"tasks": "abc"}]}', r"Found TypeError.*a list of tasks' names"),
+        ('{"groups": [{"tasks": [1, 2]}]}', r"plan\.json.*a list of tasks' names"),
         ("not a plan", "plan.json"),
     ],
 )
@@ -263,6 +266,12 @@ def test_weights_of_groups_whose_names_begin_alike_stay_apart(tmp_path: Path) ->
     names = {_weights_name(Group.of(tasks[:size])) for size in range(1, 7)}
     assert len(names) == 6
     assert max(map(len, names)) <= 100
+
+
+def test_groups_that_cannot_be_are_refused_before_anything_is_collected(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"between 1 and 7.*Found `num_groups = 8`"):
+        run(toy_setup(tmp_path, method=Grouping(), solver=Exact(num_groups=8)))
+    assert not (tmp_path / "store").exists()
 
 
 def test_phase_collect_stops_after_the_plan(tmp_path: Path) -> None:
