@@ -20,6 +20,7 @@ import argparse
 import copy
 import csv
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -370,7 +371,7 @@ def main() -> None:
     if options.quick:
         options.rounds, options.trained = 3, 10
     torch.set_num_threads(options.threads)
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 140)  # piped, 80 columns cut names
     cost = [row for m in options.model for n in options.tasks for row in bench_cost(m, n, options)]
     where = f"{options.device}, {options.clock} time, {options.threads} threads, torch {torch.__version__}"
     title = f"Cost of a collected batch in joint steps ({where})"
