@@ -148,7 +148,8 @@ def _run(words: Sequence[str]) -> int:
                 log.parent.mkdir(parents=True, exist_ok=True)
                 log.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
         raise
-    log.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        log.unlink(missing_ok=True)
     if outcome.speaks and not setup.dry_run:
         from mtlrun.reports.summary import print_summary
 

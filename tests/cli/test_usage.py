@@ -197,3 +197,6 @@ def test_failed_run_leaves_its_error_in_its_folder(
     assert cli.main(["data=broken", f"outputs={tmp_path}"]) == 3
     log = tmp_path / "broken" / "hps" / "default" / "seed0" / "error.log"
     assert "column OT" in log.read_text()
+    monkeypatch.setenv("RANK", "1")
+    assert cli.main(["data=broken", f"outputs={tmp_path}"]) == 3
+    assert log.with_name("error.1.log").is_file()
