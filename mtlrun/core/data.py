@@ -55,6 +55,14 @@ class DataError(Exception):
     """Data that is missing or corrupt: the message names the file, what was expected and the way out."""
 
 
+@dataclass(frozen=True)
+class Finding:
+    """A line about a dataset's files: a fact, or what is wrong and what to do."""
+
+    is_error: bool
+    text: str
+
+
 class DataSource(Identified):
     """A dataset.
 
