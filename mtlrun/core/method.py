@@ -60,12 +60,16 @@ class UpdateRule(Identified):
         model: Set by `setup`, as are the others.
         tasks: T tasks that are trained.
         optimizers: Whose learning rates the schedule sets, once a batch.
+        held_out_share: Of the training examples, in [0, 1), that no step's batch is drawn from.
+        held_out: A batch of those for the step to come; None where the share is 0.
     """
 
     model: MultiTaskModel
     tasks: tuple[Task, ...]
     settings: StepSettings
     optimizers: list[torch.optim.Optimizer]
+    held_out_share: float = 0.0
+    held_out: Batch | None = None
 
     def setup(
         self,
@@ -146,6 +150,7 @@ class UpdateRule(Identified):
         if self.settings.clip_norm is not None:
             nn.utils.clip_grads_with_norm_(parameters, self.settings.clip_norm, norm)
         optimizer.step()
+        self.model.project()
         return norm
 
     def _not_finite(self) -> str:

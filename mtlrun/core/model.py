@@ -87,6 +87,9 @@ class MultiTaskModel(nn.Module, Identified):
     def task_parameters(self, task: TaskName) -> list[nn.Parameter]:
         """Those that serve one task only."""
 
+    def project(self) -> None:
+        """Brings parameters back to where they may be, after every optimizer step; nothing by default."""
+
     def learned(self) -> Mapping[str, Any]:
         """Learned facts worth a line in the result, such as gates, as plain values; none by default."""
         return {}
