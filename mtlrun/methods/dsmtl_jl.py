@@ -1,0 +1,49 @@
+"""Deep safe multi-task learning, all parameters trained jointly."""
+
+from mtlrun.core.grouping import Group, Plan
+from mtlrun.core.method import Fitted, Lab
+from mtlrun.methods._dsmtl import make_dsmtl
+from mtlrun.methods._groups import GroupMethod
+from mtlrun.networks.dsmtl import GateKind
+from mtlrun.updates.joint import Joint
+
+
+class DSMTLJL(GroupMethod):
+    """Trains public encoder, private encoders, gates and heads together.
+
+    Source: Deep Safe Multi-Task Learning, Section 4.2 (Eq. 2), "DSMTL-JL".
+    Differs: losses are combined by `weighting=`, summed by default; the paper averages them.
+
+    Args:
+        gate: How alpha is parametrised: "clamp", "sigmoid", "softmax2" or "hard".
+        alpha_init: Where the gates begin.
+        gate_position: The module after which the encoders are mixed, from 1; None for the last.
+        learnable_gate: Whether the gates are trained.
+    """
+
+    def __init__(
+        self,
+        *,
+        gate: GateKind = "clamp",
+        alpha_init: float = 0.5,
+        gate_position: int | None = None,
+        learnable_gate: bool = True,
+    ) -> None:
+        self.gate: GateKind = gate
+        self.alpha_init, self.gate_position = alpha_init, gate_position
+        self.learnable_gate = learnable_gate
+
+    def train(self, lab: Lab, plan: Plan) -> dict[Group, Fitted]:
+        """Phase 2: every group of the plan, by default one of all tasks."""
+        return {group: self._fit(lab, group) for group in plan.groups}
+
+    def _fit(self, lab: Lab, group: Group) -> Fitted:
+        model = make_dsmtl(
+            lab,
+            group.tasks,
+            gate=self.gate,
+            alpha_init=self.alpha_init,
+            gate_position=self.gate_position,
+            learnable_gate=self.learnable_gate,
+        )
+        return lab.fit(Joint(lab.make_weighting()), model, group.tasks, phase="train")
