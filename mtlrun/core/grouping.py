@@ -1,6 +1,7 @@
 """Affinities between tasks, groups of tasks, and what finds groups. Needs no torch."""
 
 import json
+import sys
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -136,6 +137,14 @@ class Plan:
     status: str = "given"
     proof: str = ""
     draws: tuple[tuple[Group, ...], ...] = ()
+
+    @property
+    def gap(self) -> float | None:
+        """How far the bound is from the objective, relative to it; None where nothing was proven."""
+        if self.objective is None or self.bound is None:
+            return None
+        difference = abs(self.bound - self.objective)
+        return difference / max(abs(self.objective), sys.float_info.min) if difference else 0.0
 
     def to_json(self) -> str:
         """As text that a person can read and edit."""

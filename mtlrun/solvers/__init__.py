@@ -6,18 +6,30 @@
 [('a', 'b'), ('c',)]
 """
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from mtlrun.core.grouping import Objective, Plan
-from mtlrun.solvers._checks import numbers
+from mtlrun.solvers import _checks
+from mtlrun.solvers.auto import solve_automatically
+from mtlrun.solvers.branch_and_bound import search_in_order
+from mtlrun.solvers.column_generation import solve_by_columns
 from mtlrun.solvers.exact import solve_exactly
+from mtlrun.solvers.mip import solve_as_program
 from mtlrun.solvers.problem import Problem
 
-__all__ = ["Problem", "solve"]
+__all__ = ["Problem", "SolverName", "solve"]
+
+SolverName = Literal["auto", "exact", "column_generation", "branch_and_bound", "mip"]
+SOLVERS: Mapping[str, Callable[[Problem, float], Plan]] = {
+    "auto": solve_automatically,
+    "column_generation": solve_by_columns,
+    "branch_and_bound": search_in_order,
+    "mip": solve_as_program,
+}
 
 
 def solve(
@@ -37,6 +49,8 @@ def solve(
     apart: Sequence[tuple[str | int, str | int]] = (),
     min_joins: int = 1,
     max_joins: int | None = None,
+    solver: SolverName = "auto",
+    time_limit: float = 60.0,
 ) -> Plan:
     """The best groups of tasks; `Problem` says what every argument means.
 
@@ -57,33 +71,38 @@ def solve(
         apart: Pairs of tasks that no group holds both of.
         min_joins: Groups that a task is in, at least.
         max_joins: Groups that a task is in, at most.
+        solver: By name; "auto" takes the one that suits the size.
+        time_limit: Seconds, of all but "exact".
 
     Returns:
-        The groups in lexicographic order, their objective, and what proved it.
+        The groups, their objective, a bound that no groups are better than, and what proved it.
 
     Raises:
         ValueError: If the input is bad, or no groups are within the limits.
     """
-    return solve_exactly(
-        Problem(
-            numbers("matrix", matrix),
-            num_groups,
-            objective,
-            tasks,
-            min_size=min_size,
-            max_size=max_size,
-            partition=partition,
-            budgets=_optional("budgets", budgets),
-            capacities=_optional("capacities", capacities),
-            diagonal=diagonal,
-            singleton_score=singleton_score,
-            together=together,
-            apart=apart,
-            min_joins=min_joins,
-            max_joins=max_joins,
-        )
+    limit = _checks.seconds("time_limit", time_limit)
+    _checks.choice("solver", solver, get_args(SolverName))
+    problem = Problem(
+        _checks.numbers("matrix", matrix),
+        num_groups,
+        objective,
+        tasks,
+        min_size=min_size,
+        max_size=max_size,
+        partition=partition,
+        budgets=_optional("budgets", budgets),
+        capacities=_optional("capacities", capacities),
+        diagonal=diagonal,
+        singleton_score=singleton_score,
+        together=together,
+        apart=apart,
+        min_joins=min_joins,
+        max_joins=max_joins,
     )
+    if solver == "exact":
+        return solve_exactly(problem)
+    return SOLVERS[solver](problem, limit)
 
 
 def _optional(name: str, value: ArrayLike | None) -> np.ndarray | None:
-    return None if value is None else numbers(name, value)
+    return None if value is None else _checks.numbers(name, value)

@@ -25,6 +25,20 @@ def integer(name: str, value: object, least: int = 1) -> int:
     return int(value)
 
 
+def seconds(name: str, value: object) -> float:
+    """The value as a positive time.
+
+    Raises:
+        ValueError: If it is no number above 0.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        raise ValueError(
+            f"`{name}` should be a number of seconds above 0. Found `{name} = {value!r}`. "
+            f"Set solver.{name}."
+        )
+    return float(value)
+
+
 def choice(name: str, value: object, options: Sequence[str]) -> None:
     """Raises ValueError where the value is none of the options."""
     if value not in options:

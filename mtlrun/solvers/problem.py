@@ -44,8 +44,8 @@ class Problem:
         together: Pairs of tasks, by name or position: a group that holds one holds the other.
             Kept as positions, as is `apart`.
         apart: Pairs of tasks that no group holds both of.
-        min_joins: Groups that a task is in, at least.
-        max_joins: Groups that a task is in, at most; None for no limit.
+        min_joins: Groups that a task is in, at least; more than 1 for "gain" only.
+        max_joins: Groups that a task is in, at most; None for no limit; other than 1 for "gain" only.
 
     Raises:
         ValueError: If a value is bad or the limits contradict each other.
@@ -224,6 +224,12 @@ class Problem:
         if self.partition or self.max_joins is not None:
             existing = min(existing, n * (self.max_joins or 1) // few)
         self.check_existing(existing)
+        if self.objective != "gain" and (least > 1 or 1 < most < m):
+            raise ValueError(
+                f"A task's number of groups is limited for `gain` only. Found `min_joins = {least}` "
+                f"and `max_joins = {self.max_joins}` for `objective = {self.objective}`. "
+                f"Leave them at 1 and null, or set solver.partition=true."
+            )
         if least > most:
             raise ValueError(
                 f"`min_joins` should be at most `max_joins` and `num_groups` ({m}). Found "
