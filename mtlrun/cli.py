@@ -32,6 +32,7 @@ usage: mtlrun [KEY=VALUE ...]           run (finished work is reused, interrupte
        mtlrun -m [KEY=A,B ...]          run every combination, each in a process of its own
        mtlrun list [KIND]               what there is: {kinds}
        mtlrun config [KEY=VALUE ...]    check and print the configuration; run nothing
+       mtlrun solve FILE --groups M     the best groups by an affinity in a file; solve --help
        mtlrun --help | --version
 
 examples:
@@ -85,6 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(words: Sequence[str]) -> int:
+    if words[:1] == ["solve"]:  # it has a help of its own
+        return _solve(words[1:])
     if "--help" in words or "-h" in words:
         show(HELP.format(kinds=", ".join(LISTED)))
         return 0
@@ -125,6 +128,13 @@ def _config(words: Sequence[str]) -> int:
 
     show(config.to_yaml(_compose(words)))
     return 0
+
+
+def _solve(words: Sequence[str]) -> int:
+    """Solves a grouping problem alone."""
+    from mtlrun._solve_command import solve_command
+
+    return solve_command(words)
 
 
 def _run(words: Sequence[str]) -> int:
@@ -266,4 +276,8 @@ def _explain(error: Exception, code: int) -> str:
     return f"mtlrun: {kind}{error}"
 
 
-COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {"list": _list, "config": _config}
+COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
+    "list": _list,
+    "config": _config,
+    "solve": _solve,
+}
