@@ -78,6 +78,7 @@ class Training:
         phase: For the log and for errors.
         title: For people.
         track: Given every line of the log as (scalars, step).
+        held_out: Batches of the examples that the rule holds out, one a step; None without.
     """
 
     entry: Entry
@@ -94,6 +95,7 @@ class Training:
     phase: str
     title: str
     track: Callable[[Mapping[str, float], int], None] | None = None
+    held_out: TrainLoader | None = None
     standing: Standing = field(default_factory=Standing)
 
     def __post_init__(self) -> None:
@@ -105,6 +107,7 @@ class Training:
         self._losses = torch.zeros(len(self.tasks), device=self._device)
         self._logged_step = 0
         self._saved_at = time.monotonic()
+        self._held_out: Iterator[Batch] | None = None
 
     def restore(self) -> None:
         """Goes on from the last checkpoint, or begins."""
@@ -174,6 +177,8 @@ class Training:
     def take(self, batch: Batch) -> None:
         """Takes one step on a batch, shown to the observers first."""
         standing = self.standing
+        if self.held_out is not None:
+            self.rule.held_out = self._next_held_out(self.held_out)
         factor = self.schedule.factor(
             standing.step,
             num_steps=self.num_steps,
@@ -193,6 +198,12 @@ class Training:
             ) from error
         standing.step += 1
         self._keep(output)
+
+    def _next_held_out(self, loader: TrainLoader) -> Batch:
+        """The one that belongs to the next step, also after a resume."""
+        if self._held_out is None:
+            self._held_out = loader.endless(first=self.standing.step)
+        return next(self._held_out).to(self._device, non_blocking=True)
 
     def _point(self, batch: Batch) -> TrainingPoint:
         optimizer = self.rule.optimizers[0]

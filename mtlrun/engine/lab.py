@@ -8,18 +8,19 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
+from mtlrun.core.data import Split
 from mtlrun.core.distributed import num_processes
 from mtlrun.core.grouping import Affinity
 from mtlrun.core.identity import identity_of
 from mtlrun.core.method import AffinityCollector, Fitted, LossWeighting, UpdateRule
 from mtlrun.core.model import Backbone, MultiTaskModel
-from mtlrun.core.seeding import seeded
+from mtlrun.core.seeding import seed_for, seeded
 from mtlrun.engine import distributed
 from mtlrun.engine.device import device_named, peak_memory, reset_peak_memory
 from mtlrun.engine.files import read_json, read_tensors, write_json, write_tensors, write_text
 from mtlrun.engine.fit import Training, step_settings
 from mtlrun.engine.interrupt import deferred
-from mtlrun.engine.loader import EvalLoader, TrainLoader
+from mtlrun.engine.loader import EvalLoader, TrainLoader, held_out
 from mtlrun.engine.progress import Speaker
 from mtlrun.engine.settings import RunSetup
 from mtlrun.engine.store import Entry, Store
@@ -161,19 +162,14 @@ class Workbench:
         model = self._on_device(wanted.model)
         tasks = tuple(task for task in model.tasks if task.name in wanted.tasks)
         wanted.rule.setup(model, tasks, self.setup.make_optimizer, step_settings(trainer))
+        train, reserve = self._train_loaders(wanted.rule.held_out_share)
         return Training(
             entry,
             wanted.rule,
             model,
             tasks,
             wanted.observers,
-            TrainLoader(
-                self.data.split("train"),
-                batch_size=trainer.batch_size,
-                seed=self.seed,
-                steps_per_epoch=trainer.steps_per_epoch,
-                num_workers=trainer.num_workers,
-            ),
+            train,
             self._eval_loader("val"),
             self.setup.schedule,
             trainer,
@@ -182,7 +178,27 @@ class Workbench:
             wanted.phase,
             wanted.title,
             self._track,
+            reserve,
         )
+
+    def _train_loaders(self, share: float) -> tuple[TrainLoader, TrainLoader | None]:
+        """Of the training split, or of what is left of it and of the share held out."""
+        trainer, whole = self.setup.trainer, self.data.split("train")
+
+        def loader(split: Split, seed: int, steps: int | None) -> TrainLoader:
+            return TrainLoader(
+                split,
+                batch_size=trainer.batch_size,
+                seed=seed,
+                steps_per_epoch=steps,
+                num_workers=trainer.num_workers,
+            )
+
+        if not share:
+            return loader(whole, self.seed, trainer.steps_per_epoch), None
+        rest, reserve = held_out(whole, share, seed=self.seed)
+        reserve_seed = seed_for(self.seed, "held_out")
+        return loader(rest, self.seed, trainer.steps_per_epoch), loader(reserve, reserve_seed, None)
 
     def _on_device(self, model: MultiTaskModel) -> MultiTaskModel:
         model.to(self.device)

@@ -65,6 +65,50 @@ class TrainLoader:
             keys.append((order[begin : begin + share], augmentation))
         yield from _run(self._fetch, self._workers, keys)
 
+    def endless(self, *, first: int = 0) -> Iterator[Batch]:
+        """The batches of epoch after epoch from the one numbered `first` of them all."""
+        while True:
+            epoch, start = divmod(first, self.steps_per_epoch)
+            for batch in self.batches(epoch, first=start):
+                yield batch
+                first += 1
+
+
+class Part:
+    """Some of a split's examples, drawn and augmented as in the whole.
+
+    Args:
+        split: The whole.
+        indices: Of those that are in the part.
+    """
+
+    def __init__(self, split: Split, indices: Sequence[int]) -> None:
+        self.split, self.indices = split, tuple(indices)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def fetch(self, indices: Sequence[int], *, seed: int) -> Batch:
+        """Some examples as a batch, on CPU."""
+        return self.split.fetch([self.indices[index] for index in indices], seed=seed)
+
+
+def held_out(split: Split, share: float, *, seed: int) -> tuple[Part, Part]:
+    """A split in two, by chance: what is trained on, and the share that is held out.
+
+    Raises:
+        ValueError: If one of the two would be empty.
+    """
+    size = len(split)
+    count = round(share * size)
+    if not 0 < count < size:
+        raise ValueError(
+            f"The examples held out should be some of the {size} for training, not all. Found a "
+            f"share of {share}, which is {count}. Set method.held_out_share."
+        )
+    order = torch.randperm(size, generator=generator_for(seed, "held_out")).tolist()
+    return Part(split, sorted(order[count:])), Part(split, sorted(order[:count]))
+
 
 class EvalLoader:
     """A whole split in order; under data parallelism every process loads every so many batches."""
