@@ -9,7 +9,8 @@ from mtlrun.core.grouping import Group, Plan
 from mtlrun.core.method import Fitted, Lab
 from mtlrun.methods._dsmtl import make_dsmtl
 from mtlrun.methods._groups import GroupMethod, fit_group
-from mtlrun.networks.dsmtl import DSMTL, GateKind
+from mtlrun.networks.dsmtl import DSMTL
+from mtlrun.networks.gate import GateKind
 from mtlrun.updates.joint import Joint
 
 

@@ -4,7 +4,7 @@ from mtlrun.core.grouping import Group, Plan
 from mtlrun.core.method import Fitted, Lab
 from mtlrun.methods._dsmtl import make_dsmtl
 from mtlrun.methods._groups import GroupMethod
-from mtlrun.networks.dsmtl import GateKind
+from mtlrun.networks.gate import GateKind
 from mtlrun.updates.joint import Joint
 
 

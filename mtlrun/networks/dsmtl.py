@@ -11,8 +11,7 @@ from mtlrun.core.batch import TaskName
 from mtlrun.core.model import Backbone, Features, MultiTaskModel
 from mtlrun.core.seeding import seeded
 from mtlrun.core.task import Task
-from mtlrun.networks._gate import Gate, mixed
-from mtlrun.networks._gate import GateKind as GateKind
+from mtlrun.networks.gate import Gate, GateKind, mixed
 
 
 class DSMTL(MultiTaskModel):

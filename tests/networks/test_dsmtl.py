@@ -13,8 +13,8 @@ from mtlrun.core.data import InputSpec
 from mtlrun.core.gradients import shared_pass, task_gradients
 from mtlrun.core.model import task_losses
 from mtlrun.core.seeding import seeded
-from mtlrun.networks._gate import Gate, GateKind, mixed
 from mtlrun.networks.dsmtl import DSMTL
+from mtlrun.networks.gate import Gate, GateKind, mixed
 from mtlrun.networks.hard_sharing import HardSharing
 from tests.toy import NAMES, ToyBackbone, ToyData
 
