@@ -36,7 +36,7 @@ def read_rgb(path: Path, *, size: tuple[int, int] | None = None, where: str = ""
 
 
 def read_numbers(path: Path, *, size: tuple[int, int] | None = None, where: str = "") -> Array:
-    """The numbers of a picture's pixels, 16-bit ones unshortened.
+    """The numbers of a picture's pixels: 16-bit ones unshortened, places in a palette as they are.
 
     Args:
         path: Of a file with one or three channels a pixel.
@@ -50,8 +50,8 @@ def read_numbers(path: Path, *, size: tuple[int, int] | None = None, where: str 
         DataError: If the file is missing or damaged.
     """
     picture = _open(path, where)
-    if picture.mode in ("P", "RGBA", "LA", "CMYK", "YCbCr", "1"):
-        picture = picture.convert("RGB" if picture.mode != "LA" else "L")
+    if picture.mode in ("RGBA", "LA"):
+        picture = picture.convert(picture.mode[:-1])
     numbers = np.asarray(picture).astype(np.int32)
     numbers = numbers[None] if numbers.ndim == 2 else numbers.transpose(2, 0, 1)
     if size is not None and numbers.shape[1:] != size:
