@@ -167,3 +167,13 @@ class PixelAccuracy(Confusion):
         """The share, a scalar in 0..1; not a number if no pixel is valid."""
         matrix = self.matrix.double()
         return matrix.diagonal().sum() / matrix.sum()
+
+
+class PixelError(PixelAccuracy):
+    """The percentage of valid pixels whose class is not found: 100 (1 - accuracy), lower is better."""
+
+    higher_is_better: bool | None = False
+
+    def compute(self) -> Tensor:
+        """The percentage, a scalar in 0..100; not a number if no pixel is valid."""
+        return 100 * (1 - super().compute())

@@ -8,7 +8,13 @@ from torch.nn import functional as F
 from mtlrun.core.task import Metric, Output, Task
 
 
-def segmentation(name: str = "segmentation", *, num_classes: int, ignore_index: int = 255) -> Task:
+def segmentation(
+    name: str = "segmentation",
+    *,
+    num_classes: int,
+    ignore_index: int = 255,
+    pixel_error: bool = False,
+) -> Task:
     """The task of classifying pixels: cross entropy as loss; `miou` leads, `pixel_accuracy` follows.
 
     Predictions are scores [B, C, H, W], targets int64 labels [B, H, W]. Metrics come from one
@@ -18,6 +24,8 @@ def segmentation(name: str = "segmentation", *, num_classes: int, ignore_index: 
         name: On the command line.
         num_classes: C.
         ignore_index: The label of pixels that count nowhere.
+        pixel_error: Whether `pixel_error`, 100 (1 - accuracy), follows instead, as in the tables of
+            Deep Safe Multi-Task Learning; relative changes of the two differ.
 
     Raises:
         ValueError: If there are fewer than 2 classes, or the ignored label is one of them.
@@ -27,15 +35,17 @@ def segmentation(name: str = "segmentation", *, num_classes: int, ignore_index: 
             f"`num_classes` should be 2 at least and `ignore_index` none of the classes. "
             f"Found `num_classes = {num_classes}`, `ignore_index = {ignore_index}`."
         )
+    second = "pixel_error" if pixel_error else "pixel_accuracy"
+    make = _pixel_error if pixel_error else _pixel_accuracy
     return Task(
         name,
         Output("dense", num_classes),
         loss=partial(cross_entropy, ignore_index=ignore_index),
         metrics={
             "miou": partial(_mean_iou, num_classes, ignore_index),
-            "pixel_accuracy": partial(_pixel_accuracy, num_classes, ignore_index),
+            second: partial(make, num_classes, ignore_index),
         },
-        directions={"miou": True, "pixel_accuracy": True},
+        directions={"miou": True, second: not pixel_error},
     )
 
 
@@ -61,3 +71,9 @@ def _pixel_accuracy(num_classes: int, ignore_index: int) -> Metric:
     from mtlrun.tasks._pooled import PixelAccuracy
 
     return PixelAccuracy(num_classes, ignore_index)
+
+
+def _pixel_error(num_classes: int, ignore_index: int) -> Metric:
+    from mtlrun.tasks._pooled import PixelError
+
+    return PixelError(num_classes, ignore_index)
