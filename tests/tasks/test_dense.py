@@ -15,14 +15,25 @@ import torch.distributed as dist
 from torch import Tensor
 
 from mtlrun.core.task import Metric, Task
+from mtlrun.tasks.boundaries import boundaries
 from mtlrun.tasks.depth import depth
 from mtlrun.tasks.edges import edges
 from mtlrun.tasks.keypoints import keypoints
 from mtlrun.tasks.normals import normals
+from mtlrun.tasks.saliency import saliency
 from mtlrun.tasks.segmentation import segmentation
 
 C = 4
-TASKS = [segmentation(num_classes=C), depth(), normals(), edges(), keypoints()]
+TASKS = [
+    segmentation(num_classes=C),
+    depth(),
+    normals(),
+    edges(),
+    keypoints(),
+    saliency(),
+    boundaries(),
+]
+MARKED_NAN = {"edges", "keypoints", "saliency", "boundaries"}
 
 
 def _examples(task: Task, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -38,7 +49,7 @@ def _examples(task: Task, seed: int = 0) -> tuple[Tensor, Tensor]:
 
 
 def _invalid(task: Task) -> float:
-    return {"segmentation": 255, "edges": torch.nan, "keypoints": torch.nan}.get(task.name, 0)
+    return torch.nan if task.name in MARKED_NAN else {"segmentation": 255}.get(task.name, 0)
 
 
 def _measure(make: Callable[[], Metric], *batches: tuple[Tensor, Tensor]) -> float:
@@ -263,8 +274,10 @@ def test_two_processes_measure_what_one_does(tmp_path: Path) -> None:
 def test_tasks_are_made_without_torchmetrics() -> None:
     code = (
         "import sys\n"
-        "from mtlrun.tasks import depth, edges, keypoints, normals, segmentation\n"
+        "from mtlrun.tasks import boundaries, depth, edges, human_parts, keypoints, normals\n"
+        "from mtlrun.tasks import saliency, segmentation\n"
         "depth.depth(), edges.edges(), keypoints.keypoints(), normals.normals()\n"
+        "boundaries.boundaries(), human_parts.human_parts(), saliency.saliency()\n"
         "segmentation.segmentation(num_classes=2)\n"
         "assert 'torchmetrics' not in sys.modules\n"
     )
