@@ -1,0 +1,194 @@
+"""Is sharing safe? single_task, hps and the three DSMTL methods on the built-in rooms, with Delta_I and eta.
+
+    python scripts/sweep_safety.py                       # three tasks, three seeds: hours on two cores
+    python scripts/sweep_safety.py --epochs 2 --seeds 0 --set data.num_train=64 trainer.steps_per_epoch=4
+    python scripts/sweep_safety.py --budget training
+
+Every run is one of the command's: finished runs are not repeated, an interrupted one is resumed, and
+the single-task trainings are shared through the store. Budgets are equal in one of two ways:
+
+    total      a task's model takes part in the same number of optimizer steps, all phases together:
+               the two phases of dsmtl_il and dsmtl_al take half of the epochs each
+    training   every training takes the same number of steps, so that dsmtl_il and dsmtl_al see twice
+               as many; dsmtl_il's first stage is then the single-task reference itself
+
+Delta_I is the mean over tasks of the mean over their metrics of the signed relative change to the
+single-task model of the same seed (a share, positive is better); eta the mean over tasks of the share
+of their metrics that are no worse than it, in percent [DSMTL, Section 7.1]. Both are of the test
+split, by seed, then mean and sample standard deviation; least_change is the worst of all relative
+changes of a metric. dsmtl_il_safe is dsmtl_il with gates that begin at 0 and the better stage of each
+task on the validation split; its parameters are those of both stages.
+"""
+
+import argparse
+import csv
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mtlrun.reports.aggregates import relative_change
+
+METHODS = ("single_task", "hps", "dsmtl_jl", "dsmtl_il", "dsmtl_il_safe", "dsmtl_al")
+# At a paper's rate of 1e-4 the logits would hardly leave their start in some hundred steps.
+EXTRA = {
+    "dsmtl_il_safe": ("method.alpha_init=0", "method.keep=best"),
+    "dsmtl_al": ("method.architecture_lr=0.02",),
+}
+IN_TWO_PHASES = ("dsmtl_il", "dsmtl_il_safe", "dsmtl_al")
+COLUMNS = (
+    "method", "delta_i", "delta_i_std", "eta", "eta_std", "least_change", "parameters", "steps",
+    "seconds",
+)  # fmt: skip
+
+Result = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One run beside the single-task run of its seed.
+
+    Attributes:
+        delta_i: A share; positive is better than single-task.
+        eta: Percent of metrics that are no worse.
+        least_change: The worst relative change of a metric.
+    """
+
+    delta_i: float
+    eta: float
+    least_change: float
+
+
+def compare(result: Result, reference: Result) -> Comparison:
+    """Delta_I and eta of a run's test scores.
+
+    Args:
+        result: The content of its result.json.
+        reference: That of the single-task run.
+
+    Raises:
+        ValueError: If a metric is missing, not finite, or 0 for the single-task model.
+    """
+    by_task: list[list[float]] = []
+    for task in result["tasks"]:
+        own, before = (each["scores"]["test"][task["name"]] for each in (result, reference))
+        changes = []
+        for metric, higher_is_better in task["directions"].items():
+            change = relative_change(own[metric], before[metric], higher_is_better=higher_is_better)
+            if change is None:
+                raise ValueError(
+                    f"`{metric}` of task `{task['name']}` should be finite, and not 0 for the "
+                    f"single-task model. Found {own[metric]} and {before[metric]}."
+                )
+            changes.append(change)
+        by_task.append(changes)
+    return Comparison(
+        statistics.fmean(statistics.fmean(changes) for changes in by_task),
+        100 * statistics.fmean(statistics.fmean(c >= 0 for c in changes) for changes in by_task),
+        min(change for changes in by_task for change in changes),
+    )
+
+
+def words(method: str, seed: int, options: argparse.Namespace) -> list[str]:
+    """The settings of a run."""
+    halved = options.budget == "total" and method in IN_TWO_PHASES
+    epochs = options.epochs // 2 if halved else options.epochs
+    return [
+        f"method={method.removesuffix('_safe')}",
+        "data=scenes",
+        f"data.tasks=[{','.join(options.tasks)}]",
+        f"seed={seed}",
+        f"trainer.epochs={epochs}",
+        f"store={options.folder / 'store'}",
+        f"folder={options.folder / options.budget / method / f'seed{seed}'}",
+        *EXTRA.get(method, ()),
+        *options.set,
+    ]
+
+
+def run(method: str, seed: int, options: argparse.Namespace) -> Result:
+    """A run, or its stored result.
+
+    Raises:
+        subprocess.CalledProcessError: If it fails; its own message stands on stderr.
+    """
+    command = [sys.executable, "-m", "mtlrun", *words(method, seed, options)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    path = options.folder / options.budget / method / f"seed{seed}" / "result.json"
+    found: Result = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def row(method: str, results: Sequence[Result], references: Sequence[Result]) -> dict[str, Any]:
+    """A line of the table, over seeds."""
+    found = [compare(*pair) for pair in zip(results, references, strict=True)]
+    first = results[0]["trainings"]
+    planned = {frozenset(group["tasks"]) for group in results[0]["plan"]["groups"]}
+    used = [t for t in first if t["phase"] == "train" and frozenset(t["tasks"]) in planned]
+    deltas, etas = [own.delta_i for own in found], [own.eta for own in found]
+    return {
+        "method": method,
+        "delta_i": round(statistics.fmean(deltas), 4),
+        "delta_i_std": round(_std(deltas), 4),
+        "eta": round(statistics.fmean(etas), 1),
+        "eta_std": round(_std(etas), 1),
+        "least_change": round(min(own.least_change for own in found), 4),
+        "parameters": sum(t["num_parameters"] for t in used),
+        "steps": sum(t["num_steps"] for t in first),
+        "seconds": round(
+            statistics.fmean(sum(t["seconds"] for t in r["trainings"]) for r in results)
+        ),
+    }
+
+
+def write(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """The table as CSV."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def show(rows: Sequence[Mapping[str, Any]]) -> None:
+    """The table on stdout."""
+    lines = [COLUMNS, *([str(own[name]) for name in COLUMNS] for own in rows)]
+    widths = [max(len(line[k]) for line in lines) for k in range(len(COLUMNS))]
+    for line in lines:
+        cells = [line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]
+        sys.stdout.write("  ".join(cells).rstrip() + "\n")
+
+
+def main() -> None:
+    """Runs what is missing and writes the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
+    parser.add_argument("--tasks", nargs="+", default=["segmentation", "depth", "normals"])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--epochs", type=int, default=12, help="of single_task; even")
+    parser.add_argument("--budget", choices=("total", "training"), default="total")
+    parser.add_argument("--folder", type=Path, default=Path("outputs/safety"))
+    parser.add_argument("--set", nargs="*", default=[], help="further settings of every run")
+    options = parser.parse_args()
+    if options.epochs < 2 or options.epochs % 2:
+        parser.error(f"--epochs should be even and positive, to be halved. Found {options.epochs}.")
+    references = [run("single_task", seed, options) for seed in options.seeds]
+    rows: list[dict[str, Any]] = []
+    path = options.folder / f"safety_{options.budget}.csv"
+    for method in options.methods:
+        rows.append(row(method, [run(method, seed, options) for seed in options.seeds], references))
+        write(rows, path)  # what is known so far, if a later run fails
+    show(rows)
+    sys.stdout.write(f"{path}\n")
+
+
+def _std(values: Sequence[float]) -> float:
+    return statistics.stdev(values) if len(values) > 1 else 0.0
+
+
+if __name__ == "__main__":
+    main()
