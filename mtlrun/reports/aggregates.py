@@ -62,10 +62,56 @@ def task_change(
     return statistics.fmean(changes) if changes else None
 
 
+def delta_i(scores: Scores, reference: Scores, directions: Directions) -> float | None:
+    """`delta_m` as a share instead of percent, as Deep Safe Multi-Task Learning prints it.
+
+    Source: Deep Safe Multi-Task Learning, Section 7.1, Delta_I.
+
+    Args:
+        scores: By task, by metric.
+        reference: Of the single-task models, likewise.
+        directions: Likewise, whether higher is better; says which tasks and metrics count.
+
+    Returns:
+        A share, positive is better than single-task; None where a number is missing.
+    """
+    percent = delta_m(scores, reference, directions)
+    return None if percent is None else percent / 100
+
+
+def safeness(scores: Scores, reference: Scores, directions: Directions) -> float | None:
+    """Mean over tasks of the share of their metrics that are no worse than single-task, in percent.
+
+    Source: Deep Safe Multi-Task Learning, Section 7.1, eta. Equal counts as safe.
+
+    Args:
+        scores: By task, by metric.
+        reference: Of the single-task models, likewise.
+        directions: Likewise, whether higher is better; says which tasks and metrics count.
+
+    Returns:
+        0..100; None where a number is missing or not finite.
+    """
+    shares = []
+    for task, own in directions.items():
+        safe = []
+        for metric, higher_is_better in own.items():
+            value = scores.get(task, {}).get(metric, math.nan)
+            before = reference.get(task, {}).get(metric, math.nan)
+            if not (math.isfinite(value) and math.isfinite(before)):
+                return None
+            safe.append(value >= before if higher_is_better else value <= before)
+        if not safe:
+            return None
+        shares.append(statistics.fmean(safe))
+    return 100 * statistics.fmean(shares) if shares else None
+
+
 def total(scores: Scores, leading: Mapping[str, str]) -> float | None:
     """Sum over tasks of their leading metric.
 
-    Source: the totals of PTG's Tables 2 (error) and 4 (MAE).
+    Source: the totals of PTG's Tables 2 (the total error, where each task's is 100 less its accuracy
+    in percent) and 4 (MAE).
 
     Args:
         scores: By task, by metric.

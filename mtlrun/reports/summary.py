@@ -9,7 +9,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mtlrun.reports.aggregates import Scores, delta_m, mean_and_std, relative_change, total
+from mtlrun.reports.aggregates import (
+    Scores,
+    delta_i,
+    delta_m,
+    mean_and_std,
+    relative_change,
+    safeness,
+    total,
+)
 
 Result = Mapping[str, Any]
 
@@ -44,7 +52,7 @@ class Total:
     """A number over all tasks.
 
     Attributes:
-        name: Such as "delta_m" (percent) or "total mae".
+        name: Such as "delta_m" (percent), "delta_i" (a share), "safeness" (percent) or "total mae".
         chosen_on: The split that chose the groups, where several serve a task; else None.
         value: On the test split; the mean over draws where there are several. None if unknown.
         std: Over draws; None without them.
@@ -92,7 +100,7 @@ def rows(result: Result) -> list[Row]:
 
 
 def totals(result: Result) -> list[Total]:
-    """`delta_m`, and the sum of the tasks' leading metric where they share one.
+    """`delta_m`; `delta_i` and `safeness` where there is a reference; the sum of a shared leading metric.
 
     Where several groups may serve a task, both once for the groups chosen on the validation split
     and once for those chosen on the test split, which is PTG's published rule (Section 5.1).
@@ -112,6 +120,11 @@ def totals(result: Result) -> list[Total]:
     for split, draws in choices:
         value, std = mean_and_std([delta_m(scores, reference, directions) for scores in draws])
         found.append(Total("delta_m", split, value, std, None))
+    for name, measure in (("delta_i", delta_i), ("safeness", safeness)):
+        for split, draws in choices:
+            value, std = mean_and_std([measure(scores, reference, directions) for scores in draws])
+            if value is not None:
+                found.append(Total(name, split, value, std, None))
     if len(set(leading.values())) == 1:
         name = f"total {next(iter(leading.values()))}"
         for split, draws in choices:
@@ -184,17 +197,22 @@ def _print_missing(result: Result, console: Console) -> None:
 
 
 def _total_line(number: Total) -> str:
-    percent = number.name == "delta_m"
-    show = _percent if percent else _number
-    text = f"{number.name} {show(number.value)}"
+    text = f"{number.name} {_total_number(number.name, number.value)}"
     if number.std is not None:
-        text += f" +- {number.std:.2f} %" if percent else f" +- {_number(number.std)}"
-        text += " over draws"
+        text += f" +- {_total_number(number.name, number.std).lstrip('+')} over draws"
     if number.chosen_on is not None:
         text += f", groups chosen on {number.chosen_on}"
     if number.single_task is not None:
         text += f" (STL {_number(number.single_task)})"
     return text
+
+
+def _total_number(name: str, value: float | None) -> str:
+    if value is not None and name == "delta_i":
+        return f"{value:+.4f}"
+    if value is not None and name == "safeness":
+        return f"{value:.0f} %"
+    return _percent(value) if name == "delta_m" else _number(value)
 
 
 def _print_groups(result: Result, groups: Sequence[tuple[str, ...]], console: Console) -> None:

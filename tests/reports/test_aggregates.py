@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtlrun.reports.aggregates import delta_m, mean_and_std, relative_change, total
+from mtlrun.reports.aggregates import (
+    delta_i,
+    delta_m,
+    mean_and_std,
+    relative_change,
+    safeness,
+    total,
+)
 
 positive = st.floats(1e-3, 1e3)
 
@@ -46,23 +53,67 @@ def test_delta_m_of_printed_scores_is_the_printed_one(
     assert found == pytest.approx(expected, abs=6e-4)
 
 
-def test_delta_m_takes_the_mean_inside_a_task_first() -> None:
-    # Golden: HPS on NYUv2, Table 2 of Deep Safe Multi-Task Learning: .0001 as a share (the misprint
-    # 4.80 of the table's pixel error read as 24.80).
-    reference = [[53.11, 24.80], [0.3957, 0.1632], [22.26, 15.49, 38.61, 64.43, 74.69]]
-    better_by = [[1.37, 0.62], [0.0118, 0.0084], [-1.24, -1.57, -3.30, -3.33, -2.55]]
-    higher = [[True, False], [False, False], [False, False, True, True, True]]
-    directions = {f"t{t}": dict(enumerate(flags)) for t, flags in enumerate(higher)}
-    before = {f"t{t}": dict(enumerate(own)) for t, own in enumerate(reference)}
+NYUV2 = (
+    # The misprint 4.80 of the table's pixel error read as 24.80, with which all its rows agree.
+    [[53.11, 24.80], [0.3957, 0.1632], [22.26, 15.49, 38.61, 64.43, 74.69]],
+    [[True, False], [False, False], [False, False, True, True, True]],
+)
+CITYSCAPES = ([[67.48, 9.00], [0.0139, 46.2507]], [[True, False], [False, False]])
+Nested = list[list[float]]
+Flags = list[list[bool]]
+Table = dict[str, dict[str, float]]
+
+
+def safe_scores(
+    table: tuple[Nested, Flags], better_by: Nested
+) -> tuple[Table, Table, dict[str, dict[str, bool]]]:
+    """Scores, reference and directions from a reference and the printed differences to it."""
+    reference, higher = table
+    directions = {f"t{t}": {f"m{j}": h for j, h in enumerate(own)} for t, own in enumerate(higher)}
+    before = {f"t{t}": {f"m{j}": v for j, v in enumerate(own)} for t, own in enumerate(reference)}
     after = {
-        task: {
-            m: before[task][m] + (1 if directions[task][m] else -1) * better_by[t][m]
-            for m in directions[task]
+        f"t{t}": {
+            f"m{j}": reference[t][j] + (by if higher[t][j] else -by) for j, by in enumerate(own)
         }
-        for t, task in enumerate(before)
+        for t, own in enumerate(better_by)
     }
-    found = delta_m(after, before, directions)  # type: ignore[arg-type]  # numbers name the metrics
-    assert found == pytest.approx(0.01, abs=5e-3)
+    return after, before, directions
+
+
+# Golden: rows of Tables 1 and 2 of Deep Safe Multi-Task Learning: Delta_I recomputed by an
+# independent program from the printed differences, eta as printed.
+@pytest.mark.parametrize(
+    ("table", "better_by", "expected", "eta"),
+    [
+        (NYUV2, [[1.37, 0.62], [0.0118, 0.0084], [-1.24, -1.57, -3.30, -3.33, -2.55]], 0.0001, 67),
+        (NYUV2, [[1.63, 0.58], [0.0161, 0.0083], [-0.71, -0.81, -1.70, -1.80, -1.38]], 0.0126, 67),
+        (NYUV2, [[0.60, 0.30], [0.0007, 0.0005], [0.26, 0.06, 0.14, 0.33, 0.41]], 0.0067, 100),
+        (NYUV2, [[0.75, 0.36], [0.0114, 0.0051], [0.48, 0.47, 1.27, 1.00, 0.73]], 0.0221, 100),
+        (NYUV2, [[1.25, 0.71], [0.0144, 0.0070], [0.45, 0.40, 0.83, 0.99, 0.74]], 0.0281, 100),
+        (NYUV2, [[0.31, 0.23], [0.0052, 0.0096], [0.02, -0.22, -0.86, -0.33, 0.04]], 0.0118, 80),
+        (CITYSCAPES, [[-0.08, -0.08], [-0.0003, 0.8245]], -0.0035, 25),
+        (CITYSCAPES, [[2.94, 1.13], [0.0015, 0.4879]], 0.0719, 100),
+        (CITYSCAPES, [[1.50, 0.62], [0.0005, 3.3886]], 0.0501, 100),
+        (CITYSCAPES, [[3.07, 1.18], [0.0017, 4.3300]], 0.0981, 100),
+    ],
+)
+def test_delta_i_and_safeness_of_printed_differences_are_the_printed_ones(
+    table: tuple[Nested, Flags], better_by: Nested, expected: float, eta: float
+) -> None:
+    parts = safe_scores(table, better_by)
+    assert delta_i(*parts) == pytest.approx(expected, abs=6e-5)
+    assert delta_m(*parts) == pytest.approx(100 * expected, abs=6e-3)
+    assert round(safeness(*parts) or 0) == eta
+
+
+def test_equal_is_safe_and_a_missing_number_leaves_no_safeness() -> None:
+    same = {"a": {"x": 1.0, "y": 2.0}}
+    directions = {"a": {"x": True, "y": False}}
+    assert safeness(same, same, directions) == 100
+    assert safeness({"a": {"x": 0.9, "y": 2.0}}, same, directions) == 50
+    assert safeness({"a": {"x": 1.0}}, same, directions) is None
+    assert safeness({"a": {"x": 1.0, "y": math.nan}}, same, directions) is None
+    assert safeness({}, {}, {}) is None
 
 
 @given(value=positive, reference=positive)
@@ -95,6 +146,14 @@ def test_total_is_ptgs_total_mae() -> None:
     values = [0.64, 0.37, 0.68, 0.36, 0.56, 0.29, 0.15]
     leading = {str(k): "score" for k in range(7)}
     assert total(one_metric(values), leading) == pytest.approx(3.05, abs=1e-12)
+
+
+def test_total_is_ptgs_total_error() -> None:
+    # Golden: the least errors over the two groups of PTG's Table 2 that contain a task; 49.534 is
+    # printed, of errors before they were rounded.
+    values = [6.55, 11.09, 4.19, 12.05, 2.58, 2.88, 4.80, 4.71, 0.70]
+    leading = {str(k): "score" for k in range(9)}
+    assert total(one_metric(values), leading) == pytest.approx(49.534, abs=0.02)
 
 
 def test_total_of_different_metrics_or_missing_tasks_is_none() -> None:

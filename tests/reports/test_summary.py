@@ -39,7 +39,7 @@ def test_rows_hold_value_direction_group_and_signed_improvement(result: dict[str
 def test_totals_are_delta_m_and_the_sum_of_the_shared_leading_metric(
     result: dict[str, Any],
 ) -> None:
-    on_val, on_test, total_val, total_test = totals(result)
+    on_val, on_test, *_, total_val, total_test = totals(result)
     assert (on_val.name, on_val.chosen_on, on_test.chosen_on) == ("delta_m", "val", "test")
     assert on_val.value == pytest.approx(100 / 3 * (0.03 / 0.64 + 0.01 / 0.37 - 0.01 / 0.15))
     assert on_test.value == pytest.approx(100 / 3 * (0.03 / 0.64 + 0.02 / 0.37 - 0.01 / 0.15))
@@ -48,10 +48,34 @@ def test_totals_are_delta_m_and_the_sum_of_the_shared_leading_metric(
     assert total_val.single_task == pytest.approx(1.16)
 
 
+def test_delta_i_is_a_share_and_safeness_counts_tasks_no_worse_than_alone(
+    result: dict[str, Any],
+) -> None:
+    found = {(number.name, number.chosen_on): number.value for number in totals(result)}
+    assert found["delta_i", "val"] == pytest.approx(found["delta_m", "val"] / 100)  # type: ignore[operator]  # a number
+    assert found["safeness", "val"] == pytest.approx(200 / 3)  # OT alone is worse
+    text = printed(result)
+    assert f"delta_i {found['delta_i', 'val']:+.4f}, groups chosen on val" in text
+    assert "safeness 67 %, groups chosen on val" in text
+    result["draws"] = draws_of(result, 1.0, 0.9)  # at 0.9 all three are better
+    safeness = next(number for number in totals(result) if number.name == "safeness")
+    assert safeness.value == pytest.approx(250 / 3)
+    assert safeness.std == pytest.approx(100 / 3 / 2**0.5)
+    assert "safeness 83 % +- 24 % over draws" in printed(result)
+
+
+def test_nothing_is_said_of_safety_without_a_reference(result: dict[str, Any]) -> None:
+    result["single_task"] = None
+    assert {number.name for number in totals(result)} == {"delta_m", "total mae"}
+    assert "safeness" not in printed(result)
+
+
 def test_the_choice_is_not_spoken_of_where_there_was_none(result: dict[str, Any]) -> None:
     result["plan"]["groups"][1] = {"tasks": ["OT"], "serves": ["OT"]}
     assert [(number.name, number.chosen_on) for number in totals(result)] == [
         ("delta_m", None),
+        ("delta_i", None),
+        ("safeness", None),
         ("total mae", None),
     ]
 
@@ -60,7 +84,7 @@ def test_groups_chosen_on_test_are_told_beside_those_chosen_on_val(
     result: dict[str, Any],
 ) -> None:
     result |= {"select_on": "test", "scores_val_selected": result["scores_test_selected"]}
-    assert [number.chosen_on for number in totals(result)] == ["test", "val"] * 2
+    assert [number.chosen_on for number in totals(result)] == ["test", "val"] * 4
 
 
 def test_different_leading_metrics_have_no_total(result: dict[str, Any]) -> None:
@@ -92,7 +116,7 @@ def test_random_draws_have_mean_and_std(result: dict[str, Any]) -> None:
     assert row.value == pytest.approx(0.61)
     assert row.std == pytest.approx(0.061 * 2**0.5)
     assert row.group is None
-    number = totals(result)[1]
+    number = totals(result)[-1]
     assert (number.name, number.value) == ("total mae", pytest.approx(1.13))
     assert number.std == pytest.approx(0.113 * 2**0.5)
     text = printed(result)
