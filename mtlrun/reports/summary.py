@@ -18,6 +18,7 @@ from mtlrun.reports.aggregates import (
     safeness,
     total,
 )
+from mtlrun.reports.learned import learned_lines
 
 Result = Mapping[str, Any]
 
@@ -153,6 +154,8 @@ def print_summary(result: Result, console: Console) -> None:
     else:
         _say(console, "collected and planned only; nothing was trained on the plan")
     _print_groups(result, groups, console)
+    for line in learned_lines(result):
+        _say(console, line)
     for line in _costs(result):
         _say(console, line)
     _print_paths(Path(result["folder"]), console)
