@@ -8,7 +8,6 @@ from mtlrun.core.model import Backbone
 from mtlrun.core.task import Output
 
 EPSILON = 1e-3
-MOMENTUM = 0.01  # of batch norm's running statistics: 1 - 0.99, the default of Keras
 SMALLEST = 5  # below this the pooling leaves nothing
 
 
@@ -27,23 +26,32 @@ class CelebAResNet(Backbone):
     Args:
         inputs: Images [C, H, W].
         width: Channels of all convolutions.
+        momentum: Share of a batch in batch norm's running statistics; 0.01 is the default of Keras
+            (there 0.99 the other way around), which takes some hundred steps to find them.
     """
 
-    def __init__(self, inputs: InputSpec, *, width: int = 64) -> None:
+    def __init__(self, inputs: InputSpec, *, width: int = 64, momentum: float = 0.01) -> None:
         super().__init__()
         channels, height, across = check_image(inputs, "celeba_resnet")
         if width < 1:
             raise ValueError(
                 f"`width` should be at least 1. Found `width = {width}`. Set backbone.width."
             )
+        if not 0 < momentum <= 1:
+            raise ValueError(
+                f"`momentum` should be above 0 and at most 1. Found `momentum = {momentum}`. "
+                f"Set backbone.momentum."
+            )
         if min(height, across) < SMALLEST:
             raise ValueError(
                 f"`celeba_resnet` reads images of at least {SMALLEST}x{SMALLEST} pixels. Found "
                 f"{height}x{across}. Set data.size."
             )
-        stem = nn.Sequential(*_convolution(channels, width), nn.ReLU(), nn.MaxPool2d(3, 2))
+        stem = nn.Sequential(
+            *_convolution(channels, width, momentum), nn.ReLU(), nn.MaxPool2d(3, 2)
+        )
         end = nn.Sequential(nn.AvgPool2d(2), nn.Flatten())
-        self.stages = nn.ModuleList([stem, PlainBlock(width), end])
+        self.stages = nn.ModuleList([stem, PlainBlock(width, momentum=momentum), end])
         self.num_features = width * _pooled(height) * _pooled(across)
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
@@ -68,12 +76,15 @@ class PlainBlock(nn.Module):
 
     Args:
         width: Channels.
+        momentum: Of batch norm.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, *, momentum: float) -> None:
         super().__init__()
         self.residual = nn.Sequential(
-            *_convolution(width, width), nn.ReLU(), *_convolution(width, width)
+            *_convolution(width, width, momentum),
+            nn.ReLU(),
+            *_convolution(width, width, momentum),
         )
         self.activation = nn.ReLU()
 
@@ -83,10 +94,10 @@ class PlainBlock(nn.Module):
         return activated
 
 
-def _convolution(inputs: int, outputs: int) -> tuple[nn.Module, nn.Module]:
+def _convolution(inputs: int, outputs: int, momentum: float) -> tuple[nn.Module, nn.Module]:
     return (
         nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
-        nn.BatchNorm2d(outputs, eps=EPSILON, momentum=MOMENTUM),
+        nn.BatchNorm2d(outputs, eps=EPSILON, momentum=momentum),
     )
 
 

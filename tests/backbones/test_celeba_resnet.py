@@ -26,9 +26,9 @@ def test_parameters_are_three_convolutions_and_three_norms() -> None:
     assert sum(p.numel() for p in head.parameters()) == 28_802
 
 
-def test_batch_norm_has_the_epsilon_of_keras() -> None:
+def test_batch_norm_has_the_numbers_of_keras() -> None:
     norms = [m for m in make().modules() if isinstance(m, nn.BatchNorm2d)]
-    assert [norm.eps for norm in norms] == [1e-3] * 3
+    assert [(norm.eps, norm.momentum) for norm in norms] == [(1e-3, 0.01)] * 3
 
 
 @pytest.mark.parametrize(("size", "left"), [(5, 1), (32, 7), (33, 8), (63, 15)])
@@ -52,3 +52,9 @@ def test_other_outputs_are_refused() -> None:
 def test_bad_width_is_named() -> None:
     with pytest.raises(ValueError, match="`width = 0`"):
         make(width=0)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 1.5])
+def test_bad_momentum_is_named(momentum: float) -> None:
+    with pytest.raises(ValueError, match=f"`momentum = {momentum}`"):
+        CelebAResNet(InputSpec("image", (3, 8, 8)), momentum=momentum)
