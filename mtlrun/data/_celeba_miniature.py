@@ -6,27 +6,20 @@ import numpy as np
 from PIL import Image
 
 from mtlrun.core.seeding import seed_for
-from mtlrun.data._celeba_lists import ATTRIBUTES_FILE, PICTURES, SPLITS_FILE
+from mtlrun.data._celeba_lists import ALL, ATTRIBUTES_FILE, NINE, PICTURES, SPLITS_FILE
 from mtlrun.data._image_maps import edges_of
 from mtlrun.data._raycast import Array
 from mtlrun.data._scene_layout import CLASSES
 from mtlrun.data._scene_render import Picture, render
 
-ATTRIBUTES = (
-    "5_o_Clock_Shadow", "Arched_Eyebrows", "Attractive", "Bags_Under_Eyes", "Bald", "Bangs",
-    "Big_Lips", "Big_Nose", "Black_Hair", "Blond_Hair", "Blurry", "Brown_Hair", "Bushy_Eyebrows",
-    "Chubby", "Double_Chin", "Eyeglasses", "Goatee", "Gray_Hair", "Heavy_Makeup", "High_Cheekbones",
-    "Male", "Mouth_Slightly_Open", "Mustache", "Narrow_Eyes", "No_Beard", "Oval_Face", "Pale_Skin",
-    "Pointy_Nose", "Receding_Hairline", "Rosy_Cheeks", "Sideburns", "Smiling", "Straight_Hair",
-    "Wavy_Hair", "Wearing_Earrings", "Wearing_Hat", "Wearing_Lipstick", "Wearing_Necklace",
-    "Wearing_Necktie", "Young",
-)  # fmt: skip
 HEIGHT, WIDTH = 218, 178  # of the aligned pictures
 COUNTS = (24, 8, 8)  # of training, validation and test
 
 
 def write(folder: Path) -> None:
-    """Writes pictures and lists; attribute k is whether measure k is above its median.
+    """Writes pictures and lists; an attribute is whether a measure is above its median.
+
+    The nine attributes of the papers come first: colours and depth of the picture and its halves.
 
     Raises:
         ValueError: If the folder holds a copy already.
@@ -45,7 +38,8 @@ def write(folder: Path) -> None:
         measured.append(_measures(picture))
         pixels = np.ascontiguousarray(picture.image.transpose(1, 2, 0))
         Image.fromarray(pixels).save(folder / PICTURES / name, quality=92)
-    values = np.stack(measured)
+    order = [*NINE, *(name for name in ALL if name not in NINE)]
+    values = np.stack(measured)[:, [order.index(name) for name in ALL]]
     signs = np.where(values > np.median(values, axis=0), 1, -1)
     rows = [
         f"{name} " + " ".join(f"{v:2d}" for v in row)
@@ -53,7 +47,7 @@ def write(folder: Path) -> None:
     ]
     codes = np.repeat((0, 1, 2), COUNTS)
     splits = [f"{name} {code}" for name, code in zip(names, codes, strict=True)]
-    _write(folder / ATTRIBUTES_FILE, [str(total), " ".join(ATTRIBUTES), *rows])
+    _write(folder / ATTRIBUTES_FILE, [str(total), " ".join(ALL), *rows])
     _write(folder / SPLITS_FILE, splits)
 
 
@@ -72,7 +66,7 @@ def _measures(picture: Picture) -> Array:
         image.std(),
     )
     measures = np.concatenate([*means, shares, rest])
-    assert measures.shape == (len(ATTRIBUTES),)
+    assert measures.shape == (len(ALL),)
     return measures
 
 

@@ -14,8 +14,10 @@ from mtlrun.core.batch import Batch
 from mtlrun.core.data import DataError, DataSource, Finding, InputSpec, SplitName
 from mtlrun.data import _celeba_check, _celeba_miniature
 from mtlrun.data._celeba_lists import (
+    ALL,
     ATTRIBUTES_FILE,
     FIRST_LINE,
+    NINE,
     PICTURES,
     WHERE_FROM,
     Lists,
@@ -26,11 +28,6 @@ from mtlrun.data._raycast import Array
 from mtlrun.tasks.attributes import attribute
 
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
-NINE = (
-    "5_o_Clock_Shadow", "Black_Hair", "Blond_Hair", "Brown_Hair", "Goatee", "Mustache", "No_Beard",
-    "Rosy_Cheeks", "Wearing_Hat",
-)  # fmt: skip
-ALL = _celeba_miniature.ATTRIBUTES
 
 
 class CelebA(DataSource):

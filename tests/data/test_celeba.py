@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 from mtlrun.core.data import DataError
-from mtlrun.data._celeba_lists import ATTRIBUTES_FILE, PICTURES, SPLITS_FILE
-from mtlrun.data.celeba import ALL, NINE, CelebA
+from mtlrun.data._celeba_lists import ALL, ATTRIBUTES_FILE, NINE, PICTURES, SPLITS_FILE
+from mtlrun.data.celeba import CelebA
 
 NAMES = ("train", "val", "test")
 
@@ -89,6 +89,15 @@ def test_miniature_reads_back_with_all_attributes_balanced(miniature: Path) -> N
     shares = torch.stack(list(batch.targets.values())).float().mean(dim=1)
     assert (shares < 0.8).all()
     assert (shares > 0.2).sum() > 30  # some classes are in few rooms
+
+
+def test_attributes_of_the_miniature_can_be_seen(miniature: Path) -> None:
+    batch = CelebA(root=str(miniature)).split("train").fetch(range(24), seed=0)
+    assert isinstance(batch.inputs, torch.Tensor)
+    for channel, name in enumerate(NINE[:3]):  # the whole picture's mean colours
+        means = batch.inputs[:, channel].mean(dim=(1, 2))
+        seen = torch.corrcoef(torch.stack([means, batch.targets[name].float()]))
+        assert seen[0, 1] > 0.7, name
 
 
 def test_miniature_has_no_faults_to_find(miniature: Path) -> None:
