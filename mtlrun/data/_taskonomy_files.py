@@ -22,7 +22,7 @@ WHERE_FROM = (
 )
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, slots=True)
 class View:
     """A picture: a camera in a building."""
 

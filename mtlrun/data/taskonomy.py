@@ -16,7 +16,7 @@ from mtlrun.core.seeding import seed_for
 from mtlrun.data import _taskonomy_check, _taskonomy_miniature
 from mtlrun.data._picture_file import read_numbers, read_rgb
 from mtlrun.data._raycast import Array
-from mtlrun.data._taskonomy_files import Files, View, read_buildings
+from mtlrun.data._taskonomy_files import SPLITS, Files, View, read_buildings
 from mtlrun.data._taskonomy_targets import (
     DOMAINS,
     ELEVEN,
@@ -111,11 +111,7 @@ class Taskonomy(DataSource):
         own = super().identity()
         for name in ("root", "layout", "tasks", "splits", "exclude"):
             del own[name]
-        digest = hashlib.sha256()
-        for split in ("train", "val", "test"):
-            for view in self._views(split):
-                digest.update(f"{split}/{view.building}/{view.point}/{view.view}\n".encode())
-        return own | {"sha256": digest.hexdigest()}
+        return own | {"sha256": self._digest}
 
     def split(self, name: SplitName) -> "Views":
         """The pictures of a split; each is decoded when it is asked for.
@@ -160,6 +156,14 @@ class Taskonomy(DataSource):
             ValueError: If the folder holds a copy already.
         """
         _taskonomy_miniature.write(folder)
+
+    @cached_property
+    def _digest(self) -> str:
+        digest = hashlib.sha256()
+        for split in SPLITS:
+            for view in self._views(split):
+                digest.update(f"{split}/{view.building}/{view.point}/{view.view}\n".encode())
+        return digest.hexdigest()
 
     @cached_property
     def _buildings(self) -> dict[SplitName, tuple[str, ...]]:
