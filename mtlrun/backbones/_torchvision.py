@@ -2,7 +2,7 @@
 
 import hashlib
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from mtlrun.core.task import Output
 
 STRIDE = 32
 SHOWN_KEYS = 5
+
+Prepare = Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
 
 
 class TorchvisionResNet(Backbone):
@@ -75,13 +77,16 @@ class TorchvisionResNet(Backbone):
         )
 
 
-def load_weights(network: nn.Module, path: Path, *, name: str) -> str:
+def load_weights(
+    network: nn.Module, path: Path, *, name: str, prepare: Prepare | None = None
+) -> str:
     """Loads a state_dict file into a network; the classifier's entries (`fc.*`) are left aside.
 
     Args:
         network: Without its classifier.
         path: Of a file written by `torch.save(model.state_dict(), path)`.
         name: Of the backbone, for messages.
+        prepare: What fits the file's entries to the network.
 
     Returns:
         The file's SHA-256, in hexadecimal.
@@ -95,6 +100,8 @@ def load_weights(network: nn.Module, path: Path, *, name: str) -> str:
             f"`{path}`. Set backbone.weights to a local file, or to null to start from scratch."
         )
     state = _read(path, name)
+    if prepare is not None:
+        state = prepare(state)
     expected = network.state_dict()
     given = {key: value for key, value in state.items() if not key.startswith("fc.")}
     # Files older than batch norm's counter lack it; it does not matter to what the network computes.

@@ -18,7 +18,11 @@ from mtlrun.core.task import Output, Task
 from mtlrun.data.ettm1 import ETTm1
 from mtlrun.networks.hard_sharing import HardSharing
 
-BACKBONES = list(options("backbone"))
+LARGE = {"vit_large"}  # 300 million parameters: seconds and gigabytes
+BACKBONES = [
+    pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name
+    for name in options("backbone")
+]
 SPECS = {
     "image": InputSpec("image", (3, 32, 48)),
     "series": ETTm1().inputs,
