@@ -18,8 +18,8 @@ def relative_change(value: float, reference: float, *, higher_is_better: bool) -
     """
     if reference == 0 or not (math.isfinite(value) and math.isfinite(reference)):
         return None
-    change = (value - reference) / abs(reference)
-    return change if higher_is_better else -change
+    change = value - reference if higher_is_better else reference - value
+    return change / abs(reference)
 
 
 def delta_m(scores: Scores, reference: Scores, directions: Directions) -> float | None:

@@ -132,6 +132,12 @@ def test_relative_change_of_a_negative_reference_keeps_its_sign() -> None:
     assert relative_change(-1.0, -2.0, higher_is_better=False) == -0.5
 
 
+def test_equal_is_zero_without_a_minus_which_tables_read_as_worse() -> None:
+    for higher_is_better in (True, False):
+        change = relative_change(2.0, 2.0, higher_is_better=higher_is_better)
+        assert f"{change:+.2f}" == "+0.00"
+
+
 def test_nothing_is_said_where_nothing_can_be() -> None:
     assert relative_change(1.0, 0.0, higher_is_better=True) is None
     assert relative_change(math.nan, 1.0, higher_is_better=True) is None
