@@ -1,0 +1,346 @@
+"""Pictures and maps as one npy file each: the preprocessed layout of NYUv2 and CityScapes."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mtlrun.core.batch import Batch
+from mtlrun.core.data import DataError, Finding, SplitName
+from mtlrun.core.seeding import seed_for
+from mtlrun.data._raycast import Array
+from mtlrun.data._scene_render import render
+
+FOLDERS = {"segmentation": "label", "depth": "depth", "normals": "normal"}
+CHANNELS = {"image": 3, "label": 0, "depth": 1, "normal": 3}  # 0: [H, W] without a third axis
+SCALES = (1.0, 1.2, 1.5)
+IGNORED = 255
+LAST_PART = 0.1  # of the training folder, read as validation split where none is held out
+SHOWN = 5
+UNREADABLE = (OSError, ValueError, EOFError)
+
+
+@dataclass(frozen=True)
+class DenseFiles:
+    """The folders of a copy: root/{train,val}/{image,label,depth,normal}/{0..n-1}.npy.
+
+    Attributes:
+        name: Of the dataset.
+        root: The folder.
+        num_classes: Of labels, which are -1 (counts nowhere) or 0 to one less.
+        where_from: Where users of the papers get it.
+    """
+
+    name: str
+    root: Path
+    num_classes: int
+    where_from: str
+
+    def count(self, part: str, folders: Sequence[str]) -> int:
+        """How many examples a folder `train` or `val` holds.
+
+        Raises:
+            DataError: If a folder or a file is missing.
+        """
+        first = self._indices(part, folders[0])
+        for folder in folders:
+            found = self._indices(part, folder)
+            expected = range(max(len(first), len(found)))
+            missing = next((k for k in expected if k not in found), None)
+            if missing is not None:
+                raise DataError(
+                    f"`{self.root / part / folder}` should hold 0.npy to {expected[-1]}.npy, as many as "
+                    f"`{folders[0]}` ({len(first)}). Found {len(found)} files and no `{missing}.npy`. "
+                    f"Complete the copy. {self.where_from}"
+                )
+        return len(first)
+
+    def read(self, part: str, folder: str, index: int, size: tuple[int, int] | None) -> Array:
+        """A file as [H, W] or [H, W, C], mapped into memory.
+
+        Args:
+            part: `train` or `val`.
+            folder: Of the map.
+            index: Of the file.
+            size: H and W it should have; None for any.
+
+        Raises:
+            DataError: If it is missing, cut off, or of another shape.
+        """
+        path = self.root / part / folder / f"{index}.npy"
+        try:
+            values: Array = np.load(path, mmap_mode="r", allow_pickle=False)
+        except UNREADABLE as error:
+            raise DataError(
+                f"`{path}` should be a whole npy file of numbers. Found: {error}. Get the file anew."
+            ) from error
+        channels = CHANNELS[folder]
+        rest = (channels,) if channels else ()
+        fits = values.ndim == 2 + len(rest) and values.shape[2:] == rest and values.size > 0
+        if (
+            not fits
+            or (size is not None and values.shape[:2] != size)
+            or values.dtype.kind not in "fiu"
+        ):
+            wanted = "H x W" if size is None else f"{size[0]} x {size[1]}"
+            wanted += f" x {channels}" if channels else ""
+            raise DataError(
+                f"`{path}` should hold {wanted} numbers. Found {' x '.join(map(str, values.shape))} of "
+                f"type {values.dtype}. Get the file anew."
+            )
+        return values
+
+    def size(self, default: tuple[int, int]) -> tuple[int, int]:
+        """H and W of the first training picture; the default where it cannot be read."""
+        try:
+            height, width, _ = self.read("train", "image", 0, None).shape
+        except DataError:
+            return default
+        return height, width
+
+    def digest(self, folders: Sequence[str]) -> str:
+        """A hash of all files' lengths and of the first labels of both parts.
+
+        Raises:
+            DataError: If files are missing.
+        """
+        told = hashlib.sha256()
+        for part in ("train", "val"):
+            count = self.count(part, folders)
+            for folder in folders:
+                for k in range(count):
+                    path = self.root / part / folder / f"{k}.npy"
+                    told.update(f"{part}/{folder}/{k} {path.stat().st_size}\n".encode())
+                told.update((self.root / part / folder / "0.npy").read_bytes())
+        return told.hexdigest()
+
+    def labels(self, values: Array, part: str, index: int) -> Array:
+        """[H, W] int64 with 255 for -1.
+
+        Raises:
+            DataError: If a label is no class.
+        """
+        whole = values.astype(np.int64)
+        if (whole != values).any() or whole.min() < -1 or whole.max() >= self.num_classes:
+            raise DataError(
+                f"`{self.root / part / 'label' / f'{index}.npy'}` should hold whole labels -1..{self.num_classes - 1}. "
+                f"Found {values.min()}..{values.max()}. Get the file anew."
+            )
+        whole[whole < 0] = IGNORED
+        return whole
+
+    def check(self, folders: Sequence[str], size: tuple[int, int]) -> Iterator[Finding]:
+        """Counts, and every file read."""
+        for part in ("train", "val"):
+            try:
+                count = self.count(part, folders)
+            except DataError as error:
+                yield Finding(True, str(error))
+                continue
+            yield Finding(False, f"Folder `{part}`: {count} examples of {size[0]}x{size[1]}.")
+            for folder in folders:
+                yield from self._check_folder(part, folder, count, size)
+
+    def _check_folder(
+        self, part: str, folder: str, count: int, size: tuple[int, int]
+    ) -> Iterator[Finding]:
+        low, high, broken = np.inf, -np.inf, 0
+        for index in range(count):
+            try:
+                values = self.read(part, folder, index, size)
+                if folder == "label":
+                    self.labels(values, part, index)
+                if not np.isfinite(values).all():
+                    raise DataError(
+                        f"`{self.root / part / folder / f'{index}.npy'}` should hold finite numbers. "
+                        f"Found others. Get the file anew."
+                    )
+            except DataError as error:
+                broken += 1
+                if broken <= SHOWN:
+                    yield Finding(True, str(error))
+            else:
+                low, high = min(low, float(values.min())), max(high, float(values.max()))
+        if broken > SHOWN:
+            yield Finding(True, f"`{part}/{folder}`: {broken - SHOWN} more files are broken.")
+        if broken < count:
+            yield Finding(False, f"`{part}/{folder}`: values {low:.4g}..{high:.4g}.")
+            limits = {"image": (0, 1), "depth": (0, np.inf), "normal": (-1.01, 1.01)}
+            least, most = limits.get(folder, (-np.inf, np.inf))
+            if low < least or high > most:
+                yield Finding(
+                    True,
+                    f"`{self.root / part / folder}` should hold values {least}..{most}. Found "
+                    f"{low:.4g}..{high:.4g}. Preprocess the files anew.",
+                )
+
+    def _indices(self, part: str, folder: str) -> set[int]:
+        path = self.root / part / folder
+        found = {int(p.stem) for p in path.glob("*.npy") if p.stem.isdecimal()}
+        if not found:
+            raise DataError(
+                f"`{self.name}` should hold {{train,val}}/{{image,label,...}}/0.npy, 1.npy, ... Found no "
+                f"such files in `{path}`. Set data.root, or $MTLRUN_DATA to the folder that holds it as "
+                f"`{self.name}`. {self.where_from} For a small copy to try things with: "
+                f"mtlrun data {self.name} --miniature DIR."
+            )
+        return found
+
+
+class DenseSplit:
+    """The examples of one split, read when they are asked for.
+
+    Args:
+        files: Where they are.
+        part: The folder, `train` or `val`.
+        rows: The numbers of its files.
+        tasks: Names of those with targets.
+        size: H and W.
+        augment: Whether pictures are enlarged and mirrored.
+    """
+
+    def __init__(
+        self,
+        files: DenseFiles,
+        part: str,
+        rows: Sequence[int],
+        *,
+        tasks: Sequence[str],
+        size: tuple[int, int],
+        augment: bool,
+    ) -> None:
+        self.files, self.part, self.rows = files, part, tuple(rows)
+        self.tasks, self.size, self.augment = tuple(tasks), size, augment
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def fetch(self, indices: Sequence[int], *, seed: int) -> Batch:
+        """Pictures [B, 3, H, W] and targets.
+
+        Args:
+            indices: Which, 0 to the split's length less 1.
+            seed: Of the augmentation.
+
+        Raises:
+            DataError: If a file is missing or holds what it should not.
+        """
+        names = {"image": "image"} | {task: FOLDERS[task] for task in self.tasks}
+        batch = {
+            name: torch.empty(
+                (len(indices), *([CHANNELS[folder]] if CHANNELS[folder] else []), *self.size),
+                dtype=torch.float32 if CHANNELS[folder] else torch.int64,
+            )
+            for name, folder in names.items()
+        }
+        for k, index in enumerate(indices):
+            row = self.rows[index]
+            for name, folder in names.items():
+                values = self.files.read(self.part, folder, row, self.size)
+                if folder == "label":
+                    batch[name][k].numpy()[:] = self.files.labels(values, self.part, row)
+                else:
+                    batch[name][k].numpy()[:] = values.transpose(2, 0, 1)
+            if self.augment:
+                example = {name: values[k] for name, values in batch.items()}
+                for name, moved in augmented(example, seed_for(seed, str(index))).items():
+                    batch[name][k] = moved
+        return Batch(batch.pop("image"), batch)
+
+
+def augmented(example: Mapping[str, Tensor], seed: int) -> dict[str, Tensor]:
+    """An example enlarged by 1, 1.2 or 1.5 around a random place, half of the time mirrored.
+
+    Depth is divided by the scale (0 stays invalid), normals turn their first component when
+    mirrored; maps take the nearest pixel, the picture is bilinear.
+
+    Args:
+        example: [H, W] or [C, H, W] by task, and `image`.
+        seed: Of the draws.
+    """
+    rng = np.random.default_rng(seed)
+    scale = SCALES[rng.integers(len(SCALES))]
+    height, width = example["image"].shape[-2:]
+    inner = int(height / scale), int(width / scale)
+    top, left = (int(rng.integers(n + 1)) for n in (height - inner[0], width - inner[1]))
+    mirrored = bool(rng.integers(2))
+    rows = top + torch.arange(height) * inner[0] // height
+    columns = left + torch.arange(width) * inner[1] // width
+    result = {}
+    for name, values in example.items():
+        if name == "image":
+            part = values[None, :, top : top + inner[0], left : left + inner[1]]
+            chosen = F.interpolate(part, (height, width), mode="bilinear", align_corners=True)[0]
+        else:
+            chosen = values[..., rows[:, None], columns]
+        if name == "depth":
+            chosen = chosen / scale
+        if mirrored:
+            chosen = chosen.flip(-1)
+            if name == "normals":
+                chosen[0].neg_()
+        result[name] = chosen
+    return result
+
+
+def rows_of(split: SplitName, counts: Mapping[str, int], val_share: float, seed: int) -> list[int]:
+    """The files of a split: `test` is the folder `val`, `val` a share of the folder `train`.
+
+    A share of 0 holds nothing out: everything is trained on, and `val` is the last tenth of it.
+
+    Args:
+        split: Its name.
+        counts: Files in the folders `train` and `val`.
+        val_share: Of the folder `train`.
+        seed: Of which are held out.
+    """
+    if split == "test":
+        return list(range(counts["val"]))
+    count = counts["train"]
+    if val_share == 0:
+        first = min(int(count * (1 - LAST_PART)), count - 1)
+        return list(range(first if split == "val" else 0, count))
+    order = np.random.default_rng(seed_for(seed, "validation")).permutation(count).tolist()
+    held = min(max(round(count * val_share), 1), count - 1)
+    return sorted(order[:held] if split == "val" else order[held:])
+
+
+def write_miniature(
+    folder: Path, name: str, folders: Sequence[str], *, size: tuple[int, int], num_classes: int
+) -> None:
+    """Writes 8 and 4 rendered rooms in the layout.
+
+    Args:
+        folder: To write to.
+        name: Of the dataset.
+        folders: Of the maps.
+        size: H and W.
+        num_classes: Rooms have 14; further ones count nowhere.
+
+    Raises:
+        ValueError: If the folder holds a copy already.
+    """
+    if (folder / "train").exists():
+        raise ValueError(
+            f"A miniature should be written to a folder without a copy of {name}. Found one in "
+            f"`{folder}`. Name another folder."
+        )
+    for part, count in (("train", 8), ("val", 4)):
+        for index in range(count):
+            picture = render(seed_for(0, f"{name}/{part}/{index}"), *size)
+            labels = picture.segmentation.astype(np.int64)
+            maps = {
+                "image": (picture.image.transpose(1, 2, 0) / 255).astype(np.float32),
+                "label": np.where(labels < num_classes, labels, -1).astype(np.float32),
+                "depth": picture.depth[..., None].astype(np.float32),
+                "normal": picture.normals.transpose(1, 2, 0).astype(np.float32),
+            }
+            for own in folders:
+                path = folder / part / own / f"{index}.npy"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                np.save(path, maps[own])

@@ -1,0 +1,76 @@
+"""CityScapes: street pictures with classes and depth."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mtlrun.data._dense_files import DenseFiles, write_miniature
+from mtlrun.data._dense_source import DenseSource, folder_of
+from mtlrun.tasks.depth import depth
+from mtlrun.tasks.segmentation import segmentation
+
+NUM_CLASSES = 7
+WHERE_FROM = (
+    "Get the preprocessed files from the page of MTAN's program (github.com/lorenmt/mtan). Nothing is "
+    "downloaded."
+)
+
+
+class Cityscapes(DenseSource):
+    """Street pictures with 7 classes and inverse depth; 2975 to train on and 500 to test.
+
+    Source: the files that Liu et al. prepared for End-to-End Multi-Task Learning with Attention, CVPR 2019,
+    arXiv:1803.10704.
+
+    The layout is root/{train,val}/{image,label,depth}/0.npy, 1.npy, ...: pictures [H, W, 3] in 0..1, labels
+    [H, W] of -1 (counts nowhere) or 7 classes, depth [H, W, 1] with 0 for invalid.
+    H and W are those of the first picture, 128 and 256 in the papers. The folder `val` is the papers'
+    test set and is the split `test`. The split `val` is a share of the folder `train`, drawn by the seed;
+    with a share of 0, as in the papers, everything is trained on, and `val` is the last tenth of the
+    training pictures: choosing by it then says nothing about new pictures.
+
+    Args:
+        root: The folder; None for `data/cityscapes`.
+        tasks: The names of those to keep, in the order of tables; None for all.
+        val_share: Of the training pictures that are held out, below 1.
+        augment: Whether training pictures are enlarged by 1, 1.2 or 1.5 (depth divided by it) and
+            mirrored, half of them, in every epoch.
+        pixel_error: Whether segmentation tells the pixel error instead of the accuracy.
+        seed: Of the pictures that are held out.
+
+    Raises:
+        ValueError: If a task is unknown or the share is not below 1.
+    """
+
+    def __init__(
+        self,
+        *,
+        root: str | None = None,
+        tasks: Sequence[str] | None = None,
+        val_share: float = 0.0,
+        augment: bool = False,
+        pixel_error: bool = False,
+        seed: int = 0,
+    ) -> None:
+        own = (
+            segmentation(num_classes=NUM_CLASSES, pixel_error=pixel_error),
+            depth(),
+        )
+        super().__init__(
+            DenseFiles("cityscapes", folder_of(root, "cityscapes"), NUM_CLASSES, WHERE_FROM),
+            {task.name: task for task in own},
+            tasks=tasks,
+            size=(128, 256),
+            val_share=val_share,
+            augment=augment,
+            seed=seed,
+        )
+
+    @classmethod
+    def write_miniature(cls, folder: Path) -> None:
+        """8 and 4 rendered rooms of 64x96 pixels.
+
+        Raises:
+            ValueError: If the folder holds a copy already.
+        """
+        folders = ("image", "label", "depth")
+        write_miniature(folder, "cityscapes", folders, size=(64, 96), num_classes=NUM_CLASSES)
