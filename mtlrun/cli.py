@@ -33,6 +33,7 @@ usage: mtlrun [KEY=VALUE ...]           run (finished work is reused, interrupte
        mtlrun list [KIND]               what there is: {kinds}
        mtlrun config [KEY=VALUE ...]    check and print the configuration; run nothing
        mtlrun solve FILE --groups M     the best groups by an affinity in a file; solve --help
+       mtlrun data NAME [--check]       what a dataset's files are like; data --help
        mtlrun --help | --version
 
 examples:
@@ -86,8 +87,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(words: Sequence[str]) -> int:
-    if words[:1] == ["solve"]:  # it has a help of its own
-        return _solve(words[1:])
+    if words[:1] in (["solve"], ["data"]):  # they have a help of their own
+        return COMMANDS[words[0]](words[1:])
     if "--help" in words or "-h" in words:
         show(HELP.format(kinds=", ".join(LISTED)))
         return 0
@@ -135,6 +136,13 @@ def _solve(words: Sequence[str]) -> int:
     from mtlrun._solve_command import solve_command
 
     return solve_command(words)
+
+
+def _data(words: Sequence[str]) -> int:
+    """Checks or writes a dataset's files."""
+    from mtlrun._data_command import data_command
+
+    return data_command(words)
 
 
 def _run(words: Sequence[str]) -> int:
@@ -280,4 +288,5 @@ COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
     "list": _list,
     "config": _config,
     "solve": _solve,
+    "data": _data,
 }
