@@ -19,7 +19,6 @@ from mtlrun.data._scene_render import render
 FOLDERS = {"segmentation": "label", "depth": "depth", "normals": "normal"}
 CHANNELS = {"image": 3, "label": 0, "depth": 1, "normal": 3}  # 0: [H, W] without a third axis
 SCALES = (1.0, 1.2, 1.5)
-IGNORED = 255
 LAST_PART = 0.1  # of the training folder, read as validation split where none is held out
 SHOWN = 5
 UNREADABLE = (OSError, ValueError, EOFError)
@@ -61,7 +60,7 @@ class DenseFiles:
         return len(first)
 
     def read(self, part: str, folder: str, index: int, size: tuple[int, int] | None) -> Array:
-        """A file as [H, W] or [H, W, C], mapped into memory.
+        """A file as [H, W] or [H, W, C].
 
         Args:
             part: `train` or `val`.
@@ -74,7 +73,7 @@ class DenseFiles:
         """
         path = self.root / part / folder / f"{index}.npy"
         try:
-            values: Array = np.load(path, mmap_mode="r", allow_pickle=False)
+            values: Array = np.load(path, allow_pickle=False)
         except UNREADABLE as error:
             raise DataError(
                 f"`{path}` should be a whole npy file of numbers. Found: {error}. Get the file anew."
@@ -120,19 +119,19 @@ class DenseFiles:
         return told.hexdigest()
 
     def labels(self, values: Array, part: str, index: int) -> Array:
-        """[H, W] int64 with 255 for -1.
+        """[H, W] uint8 with 255 for -1: the bits of -1 in 8 bits.
 
         Raises:
             DataError: If a label is no class.
         """
-        whole = values.astype(np.int64)
+        with np.errstate(invalid="ignore"):  # what does not fit differs from its copy
+            whole = values.astype(np.int8)
         if (whole != values).any() or whole.min() < -1 or whole.max() >= self.num_classes:
             raise DataError(
                 f"`{self.root / part / 'label' / f'{index}.npy'}` should hold whole labels -1..{self.num_classes - 1}. "
                 f"Found {values.min()}..{values.max()}. Get the file anew."
             )
-        whole[whole < 0] = IGNORED
-        return whole
+        return whole.view(np.uint8)
 
     def check(self, folders: Sequence[str], size: tuple[int, int]) -> Iterator[Finding]:
         """Counts, and every file read."""
@@ -243,9 +242,9 @@ class DenseSplit:
             for name, folder in names.items():
                 values = self.files.read(self.part, folder, row, self.size)
                 if folder == "label":
-                    batch[name][k].numpy()[:] = self.files.labels(values, self.part, row)
-                else:
-                    batch[name][k].numpy()[:] = values.transpose(2, 0, 1)
+                    batch[name][k] = torch.from_numpy(self.files.labels(values, self.part, row))
+                else:  # torch's copy is faster than numpy's where axes change places
+                    batch[name][k] = torch.from_numpy(values).permute(2, 0, 1)
             if self.augment:
                 example = {name: values[k] for name, values in batch.items()}
                 for name, moved in augmented(example, seed_for(seed, str(index))).items():

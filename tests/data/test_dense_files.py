@@ -111,3 +111,12 @@ def test_augmentation_depends_on_seed_and_example_only(root: Path) -> None:
     split = NYUv2(root=str(root), augment=True).split("train")
     together, alone = split.fetch([1, 5], seed=3), split.fetch([5], seed=3)
     assert torch.equal(together.targets["depth"][1:], alone.targets["depth"])
+
+
+def test_labels_of_minus_one_count_nowhere(root: Path) -> None:
+    path = root / "train" / "label" / "0.npy"
+    stored = np.load(path)
+    stored[:3] = -1
+    np.save(path, stored)
+    read = NYUv2(root=str(root)).split("train").fetch([0], seed=0).targets["segmentation"][0]
+    assert np.array_equal(read.numpy(), np.where(stored < 0, 255, stored))
