@@ -59,7 +59,8 @@ def generate(problem: Problem, clock: Clock, *, list_all: int = LISTED) -> Answe
     run = _Run(problem, clock, list_all)
     run.begin()
     run.price()
-    run.settle(clock.part(0.15), np.inf, FEW)
+    if run.duals is not None:  # else the time ended before the first linear program
+        run.settle(clock.part(0.15), np.inf, FEW)
     run.prove()
     return run.answer()
 
@@ -430,7 +431,7 @@ class _Run:
             return
         if converged:
             self._close_gap(Clock(0.95 * self.clock.left))
-        elif len(self.known) > self.settled:
+        elif self.duals is not None and len(self.known) > self.settled:
             self.settle(self.clock.part(0.8), self.found.bound - self.found.value, FEW)
 
     def _converge(self, clock: Clock) -> bool:

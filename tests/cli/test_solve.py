@@ -68,7 +68,7 @@ def test_published_selections(
     [
         ("a,b\n1,nan\n0,1\n", ["--groups", "1"], "nan"),
         ("a,b\n1,x\n0,1\n", ["--groups", "1"], "x"),
-        ("a,b\n1,0\n", ["--groups", "1"], "2"),
+        ("a,b\n1,0\n", ["--groups", "1"], "first column"),
         ("a,a\n1,0\n0,1\n", ["--groups", "1"], "a"),
         ("", ["--groups", "1"], "empty"),
         ("a,b\n1,0\n0,1\n", ["--groups", "0"], "num_groups"),
