@@ -3,6 +3,8 @@
 This module imports torchmetrics, which takes seconds: tasks import it when metrics are made.
 """
 
+from abc import abstractmethod
+
 import torch
 from torch import Tensor
 
@@ -50,6 +52,7 @@ class ThresholdCounts(PooledMetric):
             return torch.tensor(torch.nan, dtype=torch.float64)
         return self.measure(*self.counts.double().unbind(dim=1))
 
+    @abstractmethod
     def measure(self, both: Tensor, found: Tensor, positive: Tensor) -> Tensor:
         """The scalar that the counts [N] of a set come to.
 
@@ -58,7 +61,6 @@ class ThresholdCounts(PooledMetric):
             found: Found.
             positive: Positive.
         """
-        raise NotImplementedError
 
 
 class MaxF(ThresholdCounts):
