@@ -36,7 +36,7 @@ class NoiseProbe:
 
     def take(self, updates: VirtualUpdates, tasks: list[int], collected: int) -> None:
         """Measures the tasks' losses before and after new rounding; resets the virtual updates."""
-        parameter = next(iter(updates.gradients.values()))[0]
+        parameter = next(iter(updates.losses.values()))
         generator = torch.Generator(parameter.device)
         generator.manual_seed(seed_for(collected, "noise"))
         updates.reset()

@@ -8,9 +8,25 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from mtlrun.affinities._input_layer import InputLayer, is_input_layer
-from mtlrun.core.distributed import average_
-from mtlrun.core.gradients import Gradient, SharedPass, shared_pass, task_gradients
+from mtlrun.affinities._stand_ins import (
+    FewRowsLayer,
+    StandIn,
+    channels_first,
+    formed_input_layer,
+    has_few_rows,
+    is_input_layer,
+    is_unformed_input_layer,
+    unformed_input_layer,
+)
+from mtlrun.core.distributed import average_, num_processes
+from mtlrun.core.gradients import (
+    Gradient,
+    SharedPass,
+    outputs_gramian,
+    partly_formed_gradients,
+    shared_pass,
+    stored_gramian,
+)
 from mtlrun.core.layers import LayerCall, LayerRecorder
 from mtlrun.core.method import TrainingPoint
 from mtlrun.core.model import task_losses
@@ -69,23 +85,38 @@ def virtual_updates(
         rule: As of `VirtualUpdates`.
         heads: As of `VirtualUpdates`.
         batch_norm: As of `_first_pass`.
-        pairs: Whether there will be many more updates than tasks, so that outputs of layers that
-            read only the inputs are worth keeping for each task's gradient.
+        pairs: Whether there will be many more updates than tasks, so that more layers are worth a
+            stand-in that answers for the moved weights.
     """
+    # Running statistics could change a first layer's inputs; bfloat16 would round the sums.
+    stood_in = batch_norm == "batch_frozen" and point.settings.precision == "fp32"
+    stood_in = stood_in and rule != "optimizer"
+    # The mean of the processes' gradients has the rows of all of them.
+    alone = stood_in and num_processes() == 1
     with without_trace(point) as buffers:
         parameters = [p for p in point.model.shared_parameters() if p.requires_grad]
         wanted = partial(is_input_layer, sum(p.numel() for p in parameters))
-        with (recorder := LayerRecorder(point.model, parameters, wanted)):
+        inputs = LayerRecorder(point.model, parameters, wanted)
+        inner = LayerRecorder(point.model, parameters, has_few_rows)
+        with inputs, inner:
             forward, rewound = _first_pass(point, tasks, buffers, heads, batch_norm)
-        updates = VirtualUpdates(point, tasks, forward, rewound, rule=rule, heads=heads)
+        unformed = [c for c in inputs.calls() if alone and is_unformed_input_layer(len(tasks), c)]
+        updates = VirtualUpdates(
+            point,
+            tasks,
+            forward,
+            rewound,
+            rule=rule,
+            heads=heads,
+            formed_inputs=[c for c in inputs.calls() if stood_in and pairs and c not in unformed],
+            unformed_inputs=unformed,
+            few_rows=inner.calls() if alone and pairs else [],
+        )
         try:
-            # Running statistics could change their inputs; bfloat16 would round the sums.
-            if pairs and batch_norm == "batch_frozen" and point.settings.precision == "fp32":
-                updates.add_input_layers(recorder.calls())
             yield updates
         finally:
             updates.reset()
-            updates.remove_input_layers()
+            updates.remove_stand_ins()
 
 
 class VirtualUpdates:
@@ -106,10 +137,13 @@ class VirtualUpdates:
         heads: "fixed" moves the shared parameters only; with "own" a loss is read with the task's
             head moved once by its own loss; with "all" a head moves as in a step of the whole
             model, `head_share` times its gradient.
+        formed_inputs: Calls of layers that read only the inputs and get a stand-in.
+        unformed_inputs: The same, whose gradients are better left unformed.
+        few_rows: Calls of inner layers whose gradients are better left unformed.
 
     Attributes:
         losses: By task, where training stands, of this process's examples.
-        gradients: By task, of the shared parameters.
+        gradients: By task, of the shared parameters that are written into: of no stand-in's.
         head_gradients: By task, of its head's; empty with `heads="fixed"`.
     """
 
@@ -122,6 +156,9 @@ class VirtualUpdates:
         *,
         rule: Rule,
         heads: Heads,
+        formed_inputs: Sequence[LayerCall] = (),
+        unformed_inputs: Sequence[LayerCall] = (),
+        few_rows: Sequence[LayerCall] = (),
     ) -> None:
         self._point, self._rule, self._heads, self._rewound = point, rule, heads, rewound
         self._tasks = {t: point.tasks[t] for t in tasks}
@@ -131,8 +168,11 @@ class VirtualUpdates:
             else {}
         )
         self.losses = dict(zip(tasks, forward.losses, strict=True))
-        self.gradients = dict(zip(tasks, task_gradients(forward), strict=True))
-        self._shared = forward.parameters
+        self._unformed = [*few_rows, *unformed_inputs]
+        found = partly_formed_gradients(forward, self._unformed)
+        for row in found.rows:
+            average_(row)
+        self._rows, self._outputs = found.rows, found.outputs
         self._own: dict[int, list[nn.Parameter]] = {}
         self.head_gradients: dict[int, Gradient] = {}
         if heads != "fixed":
@@ -141,46 +181,73 @@ class VirtualUpdates:
                 self._own[t] = [p for p in own if p.requires_grad]
                 self.head_gradients[t] = gradient
         self._shares = dict.fromkeys(self._own, 0.0)
-        moved = [*self._shared, *(p for own in self._own.values() for p in own)]
+        moved = [*forward.parameters, *(p for own in self._own.values() for p in own)]
         self._values = {p: p.detach().clone() for p in moved}
         self._centers = self._values
         if rule == "momentum":
             self._centers = {p: self._drifted(p) for p in moved}
-        self._input_layers: list[InputLayer] = []
+        kept = {id(p) for call in formed_inputs for p in call.module.parameters()}
+        written = [k for k, p in enumerate(found.parameters) if id(p) not in kept]
+        self._shared = [found.parameters[k] for k in written]
+        self.gradients = {
+            t: [row[k] for k in written] for t, row in zip(tasks, self._rows, strict=True)
+        }
+        self._stand_ins: list[StandIn] = []
+        for call in formed_inputs:
+            self._stand_ins.append(self._from_parameters(call, found.parameters))
+        for place, call in enumerate(self._unformed):
+            self._stand_ins += self._from_outputs(call, place, is_input=place >= len(few_rows))
+        self._hooks = channels_first(point.model) if self._stand_ins else []
         self._origins: Gradient = []
         self._origin: tuple[int, float] | None = None
 
     @torch.no_grad()
     def reset(self) -> None:
         """Copies the values of the training point back into all parameters."""
-        for layer in self._input_layers:
+        for layer in self._stand_ins:
             layer.rest()
         for p, value in self._values.items():
             p.copy_(value)
         self._shares = dict.fromkeys(self._own, 0.0)
 
-    def add_input_layers(self, calls: Sequence[LayerCall]) -> None:
-        """Has layers that read only the inputs answer by sums, where the rule is a sum.
+    def gramian(self) -> Tensor:
+        """[T, T] float64 inner products of the tasks' gradients of the shared parameters."""
+        total = stored_gramian(self._rows)
+        for call, outputs in zip(self._unformed, self._outputs, strict=True):
+            own = outputs_gramian(call, outputs, bias=call.module.bias is not None)
+            total = total.to(own.device) + own
+        return total
 
-        Args:
-            calls: Theirs.
-        """
-        if self._rule == "optimizer":
+    def remove_stand_ins(self) -> None:
+        """Has the layers with a stand-in work as before."""
+        while self._stand_ins:
+            self._stand_ins.pop().remove()
+        while self._hooks:
+            self._hooks.pop().remove()
+
+    def _center(self, call: LayerCall) -> dict[str, Tensor]:
+        return {name: self._centers[p] for name, p in call.module.named_parameters()}
+
+    def _from_parameters(self, call: LayerCall, parameters: Sequence[nn.Parameter]) -> StandIn:
+        place = {id(p): k for k, p in enumerate(parameters)}
+        own = dict(call.module.named_parameters())
+        gradients = {
+            t: {name: row[place[id(p)]] for name, p in own.items()}
+            for t, row in zip(self._tasks, self._rows, strict=True)
+        }
+        return formed_input_layer(call, self._center(call), gradients)
+
+    def _from_outputs(self, call: LayerCall, place: int, *, is_input: bool) -> Iterator[StandIn]:
+        outputs = self._outputs[place]
+        reached = [gradient for gradient in outputs if gradient is not None]
+        if not reached:  # no step moves the layer
             return
-        place = {id(p): k for k, p in enumerate(self._shared)}
-        for call in calls:
-            own = dict(call.module.named_parameters())
-            gradients = {
-                t: {name: row[place[id(p)]] for name, p in own.items()}
-                for t, row in self.gradients.items()
-            }
-            center = {name: self._centers[p] for name, p in own.items()}
-            self._input_layers.append(InputLayer(call, center, gradients))
-
-    def remove_input_layers(self) -> None:
-        """Has these layers work as before."""
-        while self._input_layers:
-            self._input_layers.pop().remove()
+        zeros = torch.zeros_like(reached[0])
+        gradients = {
+            t: zeros if g is None else g for t, g in zip(self._tasks, outputs, strict=True)
+        }
+        make = unformed_input_layer if is_input else FewRowsLayer
+        yield make(call, self._center(call), gradients)
 
     @torch.no_grad()
     def move(self, members: Sequence[int], *, share: float = 1.0) -> None:
@@ -195,7 +262,7 @@ class VirtualUpdates:
             self._optimizer_step(self._shared, [share * sum(p) for p in zip(*rows, strict=True)])
             return
         step = -share * self._point.learning_rate
-        for layer in self._input_layers:
+        for layer in self._stand_ins:
             layer.move(members, step)
         first, *others = members
         centers = [self._centers[p] for p in self._shared]

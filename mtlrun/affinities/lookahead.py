@@ -25,7 +25,7 @@ from mtlrun.affinities._virtual import (
     without_trace,
 )
 from mtlrun.affinities.tag import check_first_order, first_order_gains
-from mtlrun.core.gradients import Gradient, gramian, shared_pass, stored_gramian
+from mtlrun.core.gradients import Gradient, gramian, shared_pass
 from mtlrun.core.method import TrainingPoint
 from mtlrun.core.seeding import generator_for
 
@@ -185,7 +185,7 @@ class LookaheadCollector(MeanCollector):
             noise = self.probe.relative or 0.0
             if self.gains == "auto":
                 losses = averaged_losses([updates.losses[t] for t in tasks])
-                products = stored_gramian([updates.gradients[t] for t in tasks])
+                products = updates.gramian()
                 heads = [updates.head_gradients[t] for t in tasks if self.heads == "all"]
                 expanded = self._expanded(point, products, losses, heads)
                 if not is_clear_of_noise(expanded.values, noise):

@@ -23,7 +23,7 @@ from mtlrun.affinities._virtual import (
     virtual_updates,
     without_trace,
 )
-from mtlrun.core.gradients import gramian, shared_pass, stored_gramian
+from mtlrun.core.gradients import gramian, shared_pass
 from mtlrun.core.method import TrainingPoint
 
 
@@ -109,7 +109,7 @@ class TAGCollector(MeanCollector):
             noise = self.probe.relative or 0.0
             if self.gains == "auto":
                 losses = averaged_losses([updates.losses[t] for t in tasks])
-                products = stored_gramian([updates.gradients[t] for t in tasks])
+                products = updates.gramian()
                 expanded = self._expanded(point, products, losses)
                 if not is_clear_of_noise(expanded.values, noise):
                     return expanded

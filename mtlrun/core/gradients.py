@@ -199,30 +199,67 @@ def gramian(
         kept = [k for k, p in enumerate(forward.parameters) if id(p) in counted]
         return stored_gramian([[row[k] for k in kept] for row in rows])
     calls = [call for call in forward.layers if id(call.module.weight) in counted]
+    found = partly_formed_gradients(forward, calls, retain_graph=retain_graph)
+    kept = [k for k, p in enumerate(found.parameters) if id(p) in counted]
+    total = stored_gramian([[row[k] for k in kept] for row in found.rows])
+    for call, outputs in zip(calls, found.outputs, strict=True):
+        bias = call.module.bias is not None and id(call.module.bias) in counted
+        own = outputs_gramian(call, outputs, bias=bias)
+        total = total.to(own.device) + own
+    return total
+
+
+@dataclass(frozen=True)
+class PartlyFormed:
+    """Each task's gradient of the shared parameters, where those of some layers are not formed.
+
+    Attributes:
+        parameters: The others.
+        rows: T lists of one gradient of each of these.
+        outputs: For each layer, each task's gradient of its output, None where the loss does not depend on it.
+    """
+
+    parameters: list[nn.Parameter]
+    rows: list[Gradient]
+    outputs: list[list[Tensor | None]]
+
+
+def partly_formed_gradients(
+    forward: SharedPass, calls: Sequence[LayerCall], *, retain_graph: bool = False
+) -> PartlyFormed:
+    """Each task's gradient of the shared parameters, with those of some layers left unformed.
+
+    Args:
+        forward: A pass whose graph is still there, in one process.
+        calls: Of these layers.
+        retain_graph: Whether it is needed afterwards.
+    """
     ghosts = {id(p) for call in calls for p in call.module.parameters()}
-    explicit = [p for p in forward.parameters if id(p) in counted - ghosts]
-    places: list[Tensor | GradientEdge] = [*(call.output for call in calls), *explicit]
+    formed = [p for p in forward.parameters if id(p) not in ghosts]
+    places: list[Tensor | GradientEdge] = [*(call.output for call in calls), *formed]
     found = []
     for t, gradients in enumerate(forward.feature_gradients):
         retain = retain_graph or t < len(forward.feature_gradients) - 1
         found.append(_gradients(forward.features, places, gradients, retain_graph=retain))
-    rows = [_filled(row[len(calls) :], explicit) for row in found]
-    total = stored_gramian(rows) if explicit else torch.zeros(())
-    for k, call in enumerate(calls):
-        reached = [t for t, row in enumerate(found) if row[k] is not None]
-        gradients_there = [row[k] for row in found if row[k] is not None]
-        bias = call.module.bias is not None and id(call.module.bias) in counted
-        if reached:
-            own = layer_gramian(call, gradients_there, bias=bias)  # type: ignore[arg-type]  # None is filtered out
-            whole = own.new_zeros(len(found), len(found))
-            whole[torch.tensor(reached)[:, None], torch.tensor(reached)] = own
-            total = total.to(own.device) + whole
-    return total.expand(len(found), len(found)).double()
+    rows = [_filled(row[len(calls) :], formed) for row in found]
+    return PartlyFormed(formed, rows, [[row[k] for row in found] for k in range(len(calls))])
+
+
+def outputs_gramian(call: LayerCall, outputs: Sequence[Tensor | None], *, bias: bool) -> Tensor:
+    """[T, T] float64 inner products of a layer's unformed gradients, as `layer_gramian`, 0 for None."""
+    reached = [t for t, gradient in enumerate(outputs) if gradient is not None]
+    own = torch.zeros(len(outputs), len(outputs), dtype=torch.float64, device=call.inputs.device)
+    if reached:
+        at = torch.tensor(reached, device=own.device)
+        there = [gradient for gradient in outputs if gradient is not None]
+        own[at[:, None], at] = layer_gramian(call, there, bias=bias)
+    return own
 
 
 def stored_gramian(rows: Sequence[Gradient]) -> Tensor:
     """[T, T] float64 inner products of T stored gradients, summed parameter by parameter."""
-    total = rows[0][0].new_zeros(len(rows), len(rows), dtype=torch.float64)
+    device = rows[0][0].device if rows[0] else None
+    total = torch.zeros(len(rows), len(rows), dtype=torch.float64, device=device)
     for parts in zip(*rows, strict=True):
         total += inner_products(torch.stack([part.reshape(-1) for part in parts]))
     return total

@@ -10,6 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
+# Rows are multiplied in blocks of this many, large enough for matrix products at full speed.
+_ROWS_A_BLOCK = 128
+
 
 @dataclass(frozen=True)
 class LayerCall:
@@ -35,18 +38,21 @@ def layer_gramian(call: LayerCall, gradients: Sequence[Tensor], *, bias: bool) -
     Returns:
         [T, T] float64.
     """
-    rows = _as_rows(call.module, call.inputs).to(call.module.weight.dtype)  # [Q, N, D]
-    outputs = torch.stack([_output_rows(call.module, g) for g in gradients]).to(rows.dtype)
-    num_tasks, num_groups, num_rows, width = outputs.shape
-    if num_groups == 1:
-        flat = outputs[:, 0].transpose(0, 1).reshape(num_rows, num_tasks * width)
-        mapped = (rows[0] @ (rows[0].T)) @ flat
-        mapped = mapped.view(num_rows, num_tasks, width).transpose(0, 1)
-    else:
-        mapped = (rows @ rows.mT) @ outputs  # [T, Q, N, C]
-    total = inner_products(outputs.reshape(num_tasks, -1), mapped.reshape(num_tasks, -1))
+    rows = input_rows(call.module, call.inputs).to(call.module.weight.dtype)  # [Q, N, D]
+    outputs = [output_rows(call.module, g).to(rows.dtype) for g in gradients]  # [Q, N, C]
+    num_tasks = len(outputs)
+    total = torch.zeros(num_tasks, num_tasks, dtype=torch.float64, device=rows.device)
+    for q, group in enumerate(rows):
+        blocks = torch.split(group, _ROWS_A_BLOCK)
+        parts = zip(*(torch.split(o[q], _ROWS_A_BLOCK) for o in outputs), strict=True)
+        stacks = [torch.stack(part) for part in parts]  # [T, n, C]
+        for a, stack in enumerate(stacks):
+            for b in range(a, len(stacks)):  # X X^T is symmetric
+                mapped = (blocks[a] @ blocks[b].T) @ stacks[b]
+                products = inner_products(stack.flatten(1), mapped.flatten(1))
+                total += products if a == b else products + products.T
     if bias:
-        total = total + inner_products(outputs.sum(2).reshape(num_tasks, -1))
+        total += inner_products(torch.stack([output.sum(1).flatten() for output in outputs]))
     return total
 
 
@@ -143,7 +149,7 @@ def inner_products(rows: Tensor, others: Tensor | None = None) -> Tensor:
     return (rows @ (rows if others is None else others).T).double()
 
 
-def _as_rows(module: nn.Linear | nn.Conv1d | nn.Conv2d, inputs: Tensor) -> Tensor:
+def input_rows(module: nn.Linear | nn.Conv1d | nn.Conv2d, inputs: Tensor) -> Tensor:
     """[Q, N, D] the vectors that the layer's weight is applied to, by group of channels."""
     if isinstance(module, nn.Linear):
         return inputs.reshape(1, -1, inputs.shape[-1])
@@ -164,8 +170,8 @@ def _as_rows(module: nn.Linear | nn.Conv1d | nn.Conv2d, inputs: Tensor) -> Tenso
     return _by_group(patches, module.groups)
 
 
-def _output_rows(module: nn.Linear | nn.Conv1d | nn.Conv2d, gradient: Tensor) -> Tensor:
-    """[Q, N, C] the gradients of the layer's output vectors, in the order of `_as_rows`."""
+def output_rows(module: nn.Linear | nn.Conv1d | nn.Conv2d, gradient: Tensor) -> Tensor:
+    """[Q, N, C] the gradients of the layer's output vectors, in the order of `input_rows`."""
     if isinstance(module, nn.Linear):
         return gradient.reshape(1, -1, gradient.shape[-1])
     if gradient.dim() == len(module.kernel_size) + 1:  # one example without a batch

@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics import MeanAbsoluteError
 
+from mtlrun.backbones.resnet_small import ResNetSmall
 from mtlrun.core.batch import Batch
+from mtlrun.core.data import InputSpec
 from mtlrun.core.method import AffinityCollector, StepSettings, TrainingPoint
 from mtlrun.core.model import Backbone, MultiTaskModel
 from mtlrun.core.task import Output, Task
@@ -149,6 +151,24 @@ def noisy_point(
         sum(losses_of(model, batch)).backward()
         optimizer_.step()
     return point_of(model, batch, lr=lr, optimizer=optimizer_, step=3)
+
+
+def image_point(*, optimizer: str = "momentum", lr: float = 0.01) -> TrainingPoint:
+    """Convolutions of images, with a dense head for each of two tasks."""
+    torch.manual_seed(0)
+    tasks = [
+        Task(name, Output("dense", 2), F.mse_loss, {"mae": MeanAbsoluteError}, {"mae": False})
+        for name in ("a", "b")
+    ]
+    backbone = ResNetSmall(InputSpec("image", (3, 16, 24)))
+    model = HardSharing(backbone, tasks, seed=0).double().train()
+    images = torch.randn(2, 3, 16, 24, dtype=torch.float64)
+    targets = {name: torch.randn(2, 2, 16, 24, dtype=torch.float64) for name in ("a", "b")}
+    batch = Batch(images, targets)
+    moved = OPTIMIZERS[optimizer](model.parameters(), lr)
+    sum(losses_of(model, batch)).backward()
+    moved.step()
+    return point_of(model, batch, lr=lr, optimizer=moved, step=1)
 
 
 def losses_of(model: MultiTaskModel, batch: Batch) -> list[Tensor]:

@@ -7,9 +7,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 
-from mtlrun.affinities import _input_layer
+from mtlrun.affinities import _stand_ins, _virtual
 from mtlrun.affinities.lookahead import LookaheadCollector, group_gain
 from mtlrun.core.batch import Batch
 from mtlrun.networks.hard_sharing import HardSharing
@@ -19,6 +19,7 @@ from tests.affinities.models import (
     fingerprint,
     fixture_point,
     half_square,
+    image_point,
     noisy_point,
     observed,
     point_of,
@@ -70,30 +71,52 @@ def test_gains_equal_those_of_deep_copies(options: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("rule", ["sgd", "momentum"])
+@pytest.mark.parametrize("unformed", [False, True])
 def test_layers_that_read_only_the_inputs_may_answer_by_sums(
-    rule: Any, monkeypatch: pytest.MonkeyPatch
+    unformed: bool, rule: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    point = noisy_point(optimizer="momentum")
-    plain = observed(LookaheadCollector(rule=rule), point)
-    made = []
-    monkeypatch.setattr(_input_layer, "_FEWEST_INPUTS", 1)
-    monkeypatch.setattr(_input_layer.InputLayer, "remove", _noting(made))
-    before = fingerprint(point)
-    summed = observed(LookaheadCollector(rule=rule), point)
-    assert fingerprint(point) == before
-    assert len(made) == 1
-    torch.testing.assert_close(summed, plain, rtol=0, atol=1e-12)
-    assert not torch.equal(summed, plain)
+    monkeypatch.setattr(_virtual, "is_unformed_input_layer", lambda *_: unformed)
+    monkeypatch.setattr(_stand_ins, "_FEWEST_INPUTS", 1)
+    made = _assert_unchanged_with_stand_ins(noisy_point(optimizer="momentum"), rule, monkeypatch)
+    assert [type(layer) for layer in made] == [_stand_ins.InputLayer]
 
 
-def _noting(made: list[Any]) -> Any:
-    remove = _input_layer.InputLayer.remove
+def test_a_convolution_of_the_images_may_answer_by_sums(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_stand_ins, "_FEWEST_INPUTS", 1)
+    made = _assert_unchanged_with_stand_ins(image_point(), "momentum", monkeypatch)
+    assert [type(layer) for layer in made].count(_stand_ins.InputLayer) == 1
+
+
+@pytest.mark.parametrize("rule", ["sgd", "momentum"])
+@pytest.mark.parametrize(
+    ("make_point", "kind"), [(noisy_point, nn.Linear), (image_point, nn.Conv2d)]
+)
+def test_layers_with_few_rows_may_answer_by_products_of_rows(
+    make_point: Any, kind: Any, rule: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_stand_ins, "_OUTPUTS_PER_ROW", 0)
+    made = _assert_unchanged_with_stand_ins(make_point(optimizer="momentum"), rule, monkeypatch)
+    assert {type(layer._module) for layer in made} == {kind}
+    assert {type(layer) for layer in made} == {_stand_ins.FewRowsLayer}
+
+
+def _assert_unchanged_with_stand_ins(
+    point: Any, rule: Any, monkeypatch: pytest.MonkeyPatch
+) -> list[Any]:
+    expected = naive_gains(point, {"rule": rule})
+    made: list[Any] = []
+    remove = _stand_ins.StandIn.remove
 
     def noted(layer: Any) -> None:
         made.append(layer)
         remove(layer)
 
-    return noted
+    monkeypatch.setattr(_stand_ins.StandIn, "remove", noted)
+    before = fingerprint(point)
+    values = observed(LookaheadCollector(rule=rule), point)
+    assert fingerprint(point) == before
+    torch.testing.assert_close(values, expected, rtol=0, atol=1e-10)
+    return made
 
 
 def test_gains_of_the_tiny_model_are_those_computed_by_hand() -> None:
