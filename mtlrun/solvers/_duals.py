@@ -177,7 +177,7 @@ def fit(terms: Terms, start: Multipliers, steps: int = STEPS) -> Multipliers:
     def value(own: Multipliers) -> float:
         return float(weights @ bounds(terms, own)[0]) + extra * float(np.trace(own.inverse)) / 4
 
-    own, best = start, value(start)
+    own, best, damping = start, value(start), 1e-6
     for _ in range(steps):
         v = bounds(terms, own)[1]
         mean = weights @ v
@@ -198,28 +198,30 @@ def fit(terms: Terms, start: Multipliers, steps: int = STEPS) -> Multipliers:
         active = ~(signed & (at <= 0) & (slope >= 0))
         hessian = _hessian(terms, own.inverse, v, around) / 2
         hessian = hessian[np.ix_(active, active)]
-        hessian[np.diag_indices_from(hessian)] *= 1 + 1e-9
-        hessian[np.diag_indices_from(hessian)] += 1e-14 * float(np.trace(hessian))
-        try:
-            step = np.zeros(len(at))
-            step[active] = -np.linalg.solve(hessian, slope[active])
-        except np.linalg.LinAlgError:
-            break
-        decrease, length = -float(slope @ step), 1.0
-        if not decrease > 1e-4 * abs(best) + 1e-12:
-            break
+        diagonal = np.diag(hessian) + 1e-12 * float(np.trace(hessian))
         new = None
-        while length > 1e-3:
-            to = at + length * step
+        while damping < 1e8:
+            matrix = hessian.copy()
+            matrix[np.diag_indices_from(matrix)] += damping * diagonal
+            step = np.zeros(len(at))
+            try:
+                step[active] = -np.linalg.solve(matrix, slope[active])
+            except np.linalg.LinAlgError:
+                damping *= 8
+                continue
+            decrease = -float(slope @ step)
+            if decrease < 1e-4 * abs(best) + 1e-12:
+                return own
+            to = at + step
             to[signed] = np.clip(to[signed], 0.0, HIGHEST)
             new = multipliers(terms, to[:size], to[size : size + limits], to[size + limits :])
-            if new is not None and value(new) < best - 1e-4 * length * decrease:
+            if new is not None and value(new) < best - 1e-3 * decrease:
                 break
             new = None
-            length /= 2
+            damping *= 8
         if new is None:
-            break
-        own, best = new, value(new)
+            return own
+        own, best, damping = new, value(new), damping / 30
     return own
 
 
