@@ -61,6 +61,14 @@ class LinearMaster:
 
     def __init__(self, shape: Shape) -> None:
         self.shape = shape
+        self.groups: list[np.ndarray] = []
+        self._known: set[bytes] = set()
+        self._entries: list[tuple[list[int], float, list[int]]] = []
+        self._begin()
+
+    def _begin(self) -> None:
+        """An empty program."""
+        shape = self.shape
         self._solver = Solver.CreateSolver("GLOP")
         self._objective = self._solver.Objective()
         self._objective.SetMaximization()
@@ -71,9 +79,7 @@ class LinearMaster:
             self._solver.Constraint(float(count) if shape.exactly else -infinity, float(count))
             for count in shape.counts
         ]
-        self._known: set[bytes] = set()
         self._columns: list[list[Variable]] = []
-        self.groups: list[np.ndarray] = []
 
     def add(
         self, groups: np.ndarray, rows: np.ndarray, values: np.ndarray, fits: np.ndarray
@@ -91,16 +97,17 @@ class LinearMaster:
             if bytes(key) in self._known or not fits[:, k].any():
                 continue
             self._known.add(bytes(key))
-            self._add(rows[k], float(values[k]), np.flatnonzero(fits[:, k]).tolist())
             self.groups.append(groups[k])
+            kinds = np.flatnonzero(fits[:, k]).tolist()
+            self._entries.append((np.flatnonzero(rows[k]).tolist(), float(values[k]), kinds))
+            self._add(*self._entries[-1])
             added += 1
         return added
 
-    def _add(self, served: np.ndarray, value: float, kinds: list[int]) -> None:
+    def _add(self, places: list[int], value: float, kinds: list[int]) -> None:
         once = self.shape.distinct and len(kinds) > 1
         limit = self._solver.Constraint(-self._solver.infinity(), 1.0) if once else None
         most = 1.0 if self.shape.distinct else self._solver.infinity()
-        places = np.flatnonzero(served).tolist()
         column = []
         for kind in kinds:
             variable = self._solver.NumVar(0.0, most, "")
@@ -115,9 +122,13 @@ class LinearMaster:
 
     def solve(self, clock: Clock) -> Duals | None:
         """The duals of the best choice of parts of columns; None if the time is up or there is none."""
-        self._solver.SetTimeLimit(max(1, int(1000 * clock.left)))
-        if self._solver.Solve() != Solver.OPTIMAL:
-            return None
+        if not self._solved(clock):
+            # A basis that it goes on from may be too ill conditioned
+            self._begin()
+            for entry in self._entries:
+                self._add(*entry)
+            if not self._solved(clock):
+                return None
         rewards = -np.array([row.dual_value() for row in self._rows])
         prices = np.array([kind.dual_value() for kind in self._kinds])
         if self.shape.most >= sum(self.shape.counts):
@@ -129,6 +140,10 @@ class LinearMaster:
             prices if self.shape.exactly else np.maximum(prices, 0.0),
             np.array(weights),
         )
+
+    def _solved(self, clock: Clock) -> bool:
+        self._solver.SetTimeLimit(max(1, int(1000 * clock.left)))
+        return not clock.over and self._solver.Solve() == Solver.OPTIMAL
 
 
 @dataclass(frozen=True)
