@@ -113,7 +113,11 @@ class _Search:
         for a, b in self.form.apart:
             self.partners[a].append(b)
             self.partners[b].append(a)
-        self.needs = dict(self.form.implied)
+        self.needs: list[list[int]] = [[] for _ in self.form.linear]
+        self.needed: list[list[int]] = [[] for _ in self.form.linear]
+        for y, x in self.form.implied:
+            self.needs[y].append(x)
+            self.needed[x].append(y)
 
 
 def list_nonnegative(
@@ -225,16 +229,15 @@ def _consistent(
     search: _Search, level: _Level, own: list[int], pattern: np.ndarray, x: np.ndarray
 ) -> np.ndarray:
     """[B] whether a pattern goes with what is decided, by `apart` and `implied`."""
-    good = np.ones(len(x), dtype=bool)
+    place = {v: k for k, v in enumerate(level.decided)}
+    zero, one = [], []  # decided variables that must be so
     for variable, chosen in zip(own, pattern, strict=True):
-        if not chosen:
-            continue
-        for partner in search.partners[variable]:
-            if partner in level.decided:
-                good &= x[:, level.decided.index(partner)] == 0
-        if search.needs.get(variable) in level.decided:
-            good &= x[:, level.decided.index(search.needs[variable])] == 1
-    return good
+        if chosen:
+            zero += [place[v] for v in search.partners[variable] if v in place]
+            one += [place[v] for v in search.needs[variable] if v in place]
+        else:
+            zero += [place[v] for v in search.needed[variable] if v in place]
+    return np.asarray((x[:, zero] == 0).all(1) & (x[:, one] == 1).all(1))
 
 
 def _sample(search: _Search, depth: int, nodes: _Nodes, children: list[Child]) -> _Nodes:
