@@ -3,17 +3,21 @@
 from dataclasses import dataclass, field
 
 import numpy as np
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it has no types
 
 from mtlrun.solvers import _tabu
 from mtlrun.solvers._answer import Answer
+from mtlrun.solvers._build import Builder
 from mtlrun.solvers._clock import Clock
+from mtlrun.solvers._family import total
+from mtlrun.solvers._feasible import find_any
+from mtlrun.solvers._improve import improve
 from mtlrun.solvers._items import Items, keys_of, unique_groups
 from mtlrun.solvers._lister import list_nonnegative
 from mtlrun.solvers._master import Duals, LinearMaster, Shape, choose
 from mtlrun.solvers._served import choose_serving
 from mtlrun.solvers._served_parts import ServedParts
 from mtlrun.solvers._spectral import copositive_bound, partition_bound
-from mtlrun.solvers._start import find_any, start, total
 from mtlrun.solvers._subsets import all_groups
 from mtlrun.solvers._whole_groups import WholeGroups
 from mtlrun.solvers.problem import Problem
@@ -21,6 +25,7 @@ from mtlrun.solvers.problem import Problem
 CLOSE = 2e-7  # a gap that is none, relative to the value
 FLAT = 1e-10  # and, for every group, in units of the largest entry
 LISTED = 12  # items whose groups are all looked at
+STARTS, ROUNDS = 8, 40  # choices built at the beginning, and around a linear program
 BATCH = 80  # groups that are added to the linear program at once
 CUTS, CUTS_SECONDS = 100, 5.0  # of a listing, and the time that makes them worth it
 MOST_LISTED = 200_000
@@ -56,13 +61,13 @@ def generate(problem: Problem, clock: Clock, *, list_all: int = LISTED) -> Answe
     Raises:
         NoGroupsError: If no groups are within the limits, or none were found.
     """
-    run = _Run(problem, clock, list_all)
-    run.begin()
-    run.price()
-    if run.duals is not None:  # else the time ended before the first linear program
-        run.settle(clock.part(0.15), np.inf, FEW)
-    run.prove()
-    return run.answer()
+    with threadpool_limits(1, "blas"):  # the matrices are small
+        run = _Run(problem, clock, list_all)
+        for phase in (run.begin, run.price, run.guess, run.prove):
+            phase()
+            if run.done:
+                break
+        return run.answer()
 
 
 class _Run:
@@ -82,6 +87,7 @@ class _Run:
         )
         self.rng = np.random.default_rng(0)
         self.master = LinearMaster(self.shape)
+        self.builder = Builder(self.family, self.shape, self.rng)
         self.known = np.zeros((0, len(self.items)), dtype=bool)
         self.keys: set[bytes] = set()
         self.all_known = len(self.items) <= list_all
@@ -145,6 +151,11 @@ class _Run:
 
     @property
     def done(self) -> bool:
+        """Whether the groups are proven best, or the time is up."""
+        return self.best or self.clock.over
+
+    @property
+    def best(self) -> bool:
         """Whether the groups are proven best."""
         return self.found.bound - self.found.value <= self.close
 
@@ -166,7 +177,7 @@ class _Run:
             if problem.objective == "hoa"
             else bound,
             f"{self.found.proof}; {len(self.known)} groups, {self.nodes} nodes",
-            True if self.done else None,
+            True if self.best else None,
         )
 
     # -- phases ------------------------------------------------------------------------------
@@ -183,13 +194,57 @@ class _Run:
             self.problem.check_existing(len(every))
             if self.all_known:
                 self.learn(every)
-        groups = start(self.family, self.shape, self.clock.part(0.1), self.rng, tries=8)
+        groups = self._start(self.clock.part(0.1))
         if groups is None:
             groups = self._any()
         groups = self.needed(groups)
         self.found = Found(groups, total(self.family, groups), self._plain_bound(), NO_TIME)
         self.learn(groups)
         self.add_start(groups)
+
+    def _start(self, clock: Clock) -> np.ndarray | None:
+        """The best of several choices that were built and improved; None if none was."""
+        best, best_value = None, -np.inf
+        for attempt in range(STARTS):
+            if clock.over and attempt:
+                break
+            built = self.builder.build(spread=attempt % 2 == 0)
+            if built is not None:
+                groups = improve(self.family, self.shape, *built, clock)
+                value = total(self.family, groups)
+                if value > best_value + 1e-12:
+                    best, best_value = groups, value
+        return best
+
+    def round(self, clock: Clock) -> None:
+        """Builds choices around the groups that the linear program takes parts of.
+
+        Args:
+            clock: When to stop.
+        """
+        duals = self.duals
+        if duals is None:
+            return
+        places = np.flatnonzero(duals.weights > 1e-6)
+        groups, weights = np.array(self.master.groups)[places], duals.weights[places]
+        fits = self.items.fits(groups)
+        for _ in range(ROUNDS):
+            if clock.over or self.linear - self.found.value <= self.close:
+                return
+            chance = np.log(weights) + self.rng.gumbel(size=len(weights))
+            begun = np.zeros((len(self.builder.kinds), len(self.items)), dtype=bool)
+            for k in np.argsort(-chance).tolist():
+                clash = (begun.sum(0) + groups[k] > self.shape.most).any()
+                free = np.flatnonzero(~begun.any(1) & fits[self.builder.kinds, k])
+                if len(free) and not clash and not (begun == groups[k]).all(1).any():
+                    begun[free[0]] = groups[k]
+            if self.shape.most == 1 and self.rng.random() < 0.5:  # leave room for others
+                begun[self.rng.random(len(begun)) < 0.3] = False
+            built = self.builder.build(begun)
+            if built is not None:
+                better = improve(self.family, self.shape, *built, clock)
+                self.learn(better)
+                self.take(better)
 
     def add_start(self, groups: np.ndarray) -> None:
         """Puts groups that serve every row into the linear program."""
@@ -338,6 +393,7 @@ class _Run:
                 starts,
                 steps=20 + count,
                 rng=self.rng,
+                clock=clock,
             )
             new = [k for k, key in enumerate(keys_of(groups)) if bytes(key) not in self.keys]
             groups = groups[new]
@@ -398,7 +454,8 @@ class _Run:
         Returns:
             A bound of all choices among known groups within the slack.
         """
-        assert self.duals is not None
+        if self.duals is None:
+            return np.inf
         gain = self._reduced()
         fine = np.flatnonzero(gain >= -slack - 1e-9)
         order = np.argsort(-gain[fine], kind="stable")[:most]
@@ -424,14 +481,26 @@ class _Run:
         own = [places.get(bytes(key)) for key in keys_of(self.found.groups)]
         return None if None in own else [k for k in own if k is not None]
 
+    @property
+    def linear(self) -> float:
+        """The value of the linear program over the groups so far."""
+        return np.inf if self.duals is None else self.duals.value
+
+    def guess(self) -> None:
+        """Looks for good choices among known groups and around them."""
+        self.settle(self.clock.part(0.05), np.inf, FEW)
+        if self.linear - self.found.value > self.close:
+            self.round(self.clock.part(0.08))
+            self.settle(self.clock.part(0.08), np.inf, FEW)
+
     def prove(self) -> None:
         """Lowers the bound, by exact listings, to the value or as far as the time lasts."""
         converged = self._converge(Clock(0.85 * self.clock.left))
-        if self.done:
+        if self.best:
             return
         if converged:
             self._close_gap(Clock(0.95 * self.clock.left))
-        elif self.duals is not None and len(self.known) > self.settled:
+        elif len(self.known) > self.settled:
             self.settle(self.clock.part(0.8), self.found.bound - self.found.value, FEW)
 
     def _converge(self, clock: Clock) -> bool:
@@ -505,6 +574,6 @@ class _Run:
             if not complete:
                 return
             self.lower(max(bound, linear - slack), "integer program over all groups that matter")
-            if self.done or slack >= linear - self.found.value or bound == np.inf:
+            if self.best or slack >= linear - self.found.value or bound == np.inf:
                 return
             slack *= 2

@@ -2,15 +2,15 @@
 
 import numpy as np
 
+from mtlrun.solvers._clock import Clock
+from mtlrun.solvers._family import Family
 from mtlrun.solvers._items import unique_groups
-from mtlrun.solvers._served_parts import ServedParts
-from mtlrun.solvers._whole_groups import WholeGroups
 
 TENURE = 6  # moves before an item may flip back, at least
 
 
 def search(
-    family: WholeGroups | ServedParts,
+    family: Family,
     rewards: np.ndarray,
     price: float,
     kind: int,
@@ -18,6 +18,7 @@ def search(
     *,
     steps: int,
     rng: np.random.Generator,
+    clock: Clock,
 ) -> np.ndarray:
     """[K, N] distinct groups within the limits that were met and are worth more than a price.
 
@@ -29,6 +30,7 @@ def search(
         starts: [S, N] groups to start from.
         steps: Moves of each.
         rng: Draws the lengths of the tabu lists.
+        clock: When to stop.
     """
     x = starts.copy()
     lines = np.arange(len(x))
@@ -37,6 +39,8 @@ def search(
     best = np.full(len(x), -np.inf)
     found = [np.zeros((0, x.shape[1]), dtype=bool)]
     for step in range(steps):
+        if clock.over:
+            break
         worth = family.flipped(x, rewards)
         broken = family.items.flips(x, kind)
         good = (broken <= 1e-9) & (worth > price)

@@ -70,6 +70,17 @@ class WholeGroups:
         worth += (x @ rewards)[:, None] + change * rewards
         return np.asarray(np.where(size > 0, worth, -np.inf))
 
+    def swapped(self, partition: np.ndarray) -> np.ndarray:
+        """[N, N] the worth of the group of i in a partition [m, N] with k for i."""
+        x = partition.astype(np.float64)
+        inner, sizes, own = x @ self.matrix, self.items.sizes, partition.argmax(0)
+        diagonal = np.diag(self.matrix)
+        pairs = (inner * x).sum(1)[own] - 2 * inner[own, np.arange(len(own))] + diagonal
+        pairs = pairs[:, None] + 2 * inner[own] + diagonal - 2 * self.matrix
+        size = (x @ sizes)[own][:, None] - sizes[:, None] + sizes
+        worth = pairs / np.maximum(size - self.less, 0.5)
+        return np.where(size == 1, self.alone, worth) if self.less else worth
+
     def form(self, rewards: np.ndarray, threshold: float, kind: int) -> Form:
         """At least 0 for the groups whose worth reaches a threshold (and for some single tasks)."""
         sizes = self.items.sizes
