@@ -19,7 +19,8 @@ class BranchAndBound(TimedSolver):
 
     Groups are in lexicographic order, but a task alone comes after the groups that begin with it. A
     branch is left out where its groups and the best that later groups give every task, together,
-    are no better than the best choice so far: the result is that of the search through all choices.
+    are no better than the best choice so far: the result is that of the search through all choices,
+    with a group that serves no task where that search meets it first.
 
     Source: Efficiently Identifying Task Groupings for Multi-Task Learning, arXiv:2109.04617, the
         published notebooks TAG_network_selection and HOA_network_selection.
