@@ -201,8 +201,12 @@ class GroupingSolver(Identified):
 
     num_groups: int
 
-    def check(self, tasks: Sequence[str]) -> None:
+    def check(self, tasks: Sequence[str], *, objective: Objective) -> None:
         """Refuses, before anything is collected, limits that no groups of the tasks can meet.
+
+        Args:
+            tasks: That will be grouped.
+            objective: The method's; the solver's own setting, where given, wins.
 
         Raises:
             ValueError: If there are fewer than `num_groups` distinct groups.

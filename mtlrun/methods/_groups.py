@@ -37,7 +37,7 @@ class AffinityMethod(GroupMethod):
         """Phase 1: a joint training that the collector watches, then the solver's groups."""
         affinity = lab.given_affinity
         names = [task.name for task in lab.tasks]
-        lab.solver.check(names)
+        lab.solver.check(names, objective=self.objective)
         if affinity is None:
             rule = Joint(lab.make_weighting())
             model = make_model(lab, names)

@@ -20,6 +20,7 @@ class Optimal(GroupMethod):
     def collect(self, lab: Lab) -> Plan:
         """Phase 1 trains all candidates; phase 2 finds the chosen ones in the store."""
         names = [task.name for task in lab.tasks]
+        lab.solver.check(names, objective="best_group")
         candidates = lab.solver.allowed_groups(names)
         lab.say(f"optimal: {len(candidates)} groups to train.")
         values = np.full((len(candidates), len(names)), np.nan)

@@ -47,7 +47,25 @@ class Found:
 
 
 class NoGroupsError(ValueError):
-    """There are no groups within the limits, or none was found in time."""
+    """There are no groups within the limits, or none was found in time.
+
+    Args:
+        message: For the user.
+        proven: Whether there are none.
+    """
+
+    def __init__(self, message: str, *, proven: bool) -> None:
+        super().__init__(message)
+        self.proven = proven
+
+
+def require_groups(problem: Problem, clock: Clock) -> None:
+    """Raises NoGroupsError where it is proven in time that no groups are within the limits."""
+    try:
+        _Run(problem, clock, LISTED).begin()
+    except NoGroupsError as error:
+        if error.proven:
+            raise
 
 
 def generate(problem: Problem, clock: Clock, *, list_all: int = LISTED) -> Answer:
@@ -189,7 +207,8 @@ class _Run:
             every = every[self.items.fits(every).any(0)]
             if not len(every):
                 raise NoGroupsError(
-                    "No group is within sizes, budgets and pairs. Loosen one of the limits."
+                    "No group is within sizes, budgets and pairs. Loosen one of the limits.",
+                    proven=True,
                 )
             self.problem.check_existing(len(every))
             if self.all_known:
@@ -284,7 +303,8 @@ class _Run:
                 f"{problem.num_groups} {asked} should cover the {len(problem.matrix)} tasks within "
                 f"the limits. Found {'no such groups' if infeasible else 'none in the time'}. "
                 f"Set solver.num_groups or loosen sizes or budgets"
-                f"{'' if infeasible else ', or raise solver.time_limit'}."
+                f"{'' if infeasible else ', or raise solver.time_limit'}.",
+                proven=infeasible,
             )
         return groups
 

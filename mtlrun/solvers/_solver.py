@@ -1,6 +1,7 @@
 """What all grouping solvers share: their limits, and the choice among trained groups."""
 
 import math
+import warnings
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -10,10 +11,13 @@ import numpy as np
 from mtlrun.core.grouping import Affinity, GroupingSolver, Objective, Plan
 from mtlrun.solvers import _checks
 from mtlrun.solvers._answer import as_plan
+from mtlrun.solvers._clock import Clock
+from mtlrun.solvers._columns import require_groups
 from mtlrun.solvers._subsets import all_groups, allowed, unit
 from mtlrun.solvers.problem import Problem
 
 MOST_LISTED = 20  # tasks whose groups can all be listed
+CHECK_SECONDS = 10.0  # to find any groups within the limits
 Pairs = Sequence[Sequence[str]]
 
 
@@ -88,6 +92,21 @@ class Solver(GroupingSolver):
             members: [C, n] bool, groups in lexicographic order.
             scores: [C, n] what they give their tasks, about 1 in size; -inf for others.
         """
+
+    def check_problem(self, problem: Problem) -> None:
+        """Refuses a problem that the solver does not serve, whatever its matrix holds."""
+
+    def check(self, tasks: Sequence[str], *, objective: Objective) -> None:
+        """Refuses limits that contradict each other, or that no groups of the tasks can meet.
+
+        Where that is not told within seconds, nothing is refused.
+        """
+        zeros = np.zeros((len(tasks), len(tasks)))
+        with warnings.catch_warnings():  # which settings have an effect is told when it is solved
+            warnings.simplefilter("ignore")
+            problem = self._problem(zeros, tasks, self.objective or objective, **self._joins)
+        self.check_problem(problem)
+        require_groups(problem, Clock(CHECK_SECONDS))
 
     def solve(self, affinity: Affinity, *, objective: Objective) -> Plan:
         """The best groups by pairwise affinity."""

@@ -34,6 +34,10 @@ class BranchAndBound(TimedSolver):
         """The first best groups in the search's order, or the best so far with a bound."""
         return search_in_order(problem, self.time_limit)
 
+    def check_problem(self, problem: Problem) -> None:
+        """Refuses another objective and too many tasks."""
+        _check_served(problem)
+
     def best_of(self, problem: Problem, members: np.ndarray, scores: np.ndarray) -> list[int]:
         """By an integer program over the groups."""
         return cover_by_given(problem, members, scores, self.time_limit)
@@ -51,17 +55,8 @@ def search_in_order(problem: Problem, time_limit: float, *, prune: bool = True) 
         ValueError: If the objective is "gain", there are too many tasks, or no groups are within
             the limits.
     """
+    _check_served(problem)
     n = len(problem.matrix)
-    if problem.objective == "gain":
-        raise ValueError(
-            "`branch_and_bound` should be used for `best_group` or `hoa`, whose search it is. Found "
-            "`objective = gain`. Set solver.objective, or solver=auto."
-        )
-    if n > MAX_TASKS:
-        raise ValueError(
-            f"`branch_and_bound` goes through all subsets of at most {MAX_TASKS} tasks. Found {n} "
-            f"tasks. Leave tasks out, or set solver=auto."
-        )
     members = all_groups(n)
     # {t}, {t, ...}, ... becomes {t, ...}, ..., {t}
     first, alone = members.argmax(1), members.sum(1) == 1
@@ -85,6 +80,20 @@ def search_in_order(problem: Problem, time_limit: float, *, prune: bool = True) 
     bound = None if complete else sign * max(open_bound, search.value)
     answer = Answer(groups, bound, proof, True if complete else None)
     return plan_of(problem, "branch_and_bound", answer, ordered=True)
+
+
+def _check_served(problem: Problem) -> None:
+    n = len(problem.matrix)
+    if problem.objective == "gain":
+        raise ValueError(
+            "`branch_and_bound` should be used for `best_group` or `hoa`, whose search it is. Found "
+            "`objective = gain`. Set solver.objective, or solver=auto."
+        )
+    if n > MAX_TASKS:
+        raise ValueError(
+            f"`branch_and_bound` goes through all subsets of at most {MAX_TASKS} tasks. Found {n} "
+            f"tasks. Leave tasks out, or set solver=auto."
+        )
 
 
 class _Search:

@@ -33,6 +33,14 @@ class Exact(Solver):
         """The best groups, proven."""
         return solve_exactly(problem)
 
+    def check_problem(self, problem: Problem) -> None:
+        """Refuses too many tasks and too large tables."""
+        n = len(problem.matrix)
+        _check_size(n)
+        gain = problem.objective == "gain"
+        count = int(allowed(problem, all_groups(n)).any(0).sum())
+        _slots(problem, _num_states(problem, count) if gain else 3**n, MAX_STATES)
+
     def allowed_groups(self, tasks: Sequence[str]) -> list[tuple[str, ...]]:
         """Every group of the tasks within the limits, in lexicographic order."""
         _check_size(len(tasks))
@@ -84,8 +92,7 @@ def _select(problem: Problem, members: np.ndarray, most_states: int) -> list[int
                 f"Every one of the {problem.num_groups} groups should have a set of tasks within its "
                 f"budget. Found none for group {slots[0]} (from 0). Set solver.capacities."
             )
-    states = len(members) * counted(problem.joins, problem.num_groups) ** n
-    slots_left = _slots(problem, states, most_states)
+    slots_left = _slots(problem, _num_states(problem, len(members)), most_states)
     chosen = best_selection(
         values,
         masks_of(members),
@@ -130,6 +137,12 @@ def _check_size(n: int) -> None:
             f"The exact solver tries all subsets of at most {MAX_TASKS} tasks. Found {n} tasks. "
             f"Leave tasks out, or choose a solver for many tasks (mtlrun list solvers)."
         )
+
+
+def _num_states(problem: Problem, num_groups: int) -> int:
+    """Of "gain", for a number of groups that are allowed."""
+    counts: int = counted(problem.joins, problem.num_groups) ** len(problem.matrix)
+    return num_groups * counts
 
 
 def _slots(problem: Problem, num_states: int, most_states: int) -> Slots:

@@ -35,6 +35,10 @@ class MIP(TimedSolver):
         """The best groups, or the best found in time with a bound."""
         return solve_as_program(problem, self.time_limit)
 
+    def check_problem(self, problem: Problem) -> None:
+        """Refuses too many tasks."""
+        _check_size(problem)
+
     def best_of(self, problem: Problem, members: np.ndarray, scores: np.ndarray) -> list[int]:
         """By an integer program over the groups."""
         return cover_by_given(problem, members, scores, self.time_limit)
@@ -46,13 +50,8 @@ def solve_as_program(problem: Problem, time_limit: float) -> Plan:
     Raises:
         ValueError: If there are too many tasks, no groups within the limits or none found in time.
     """
+    _check_size(problem)
     n, clock = len(problem.matrix), Clock(time_limit)
-    most = MAX_TASKS if problem.objective == "gain" else MAX_LISTED
-    if n > most:
-        raise ValueError(
-            f"`mip` takes at most {most} tasks for `{problem.objective}`. Found {n} tasks. "
-            f"Leave tasks out, or set solver=auto."
-        )
     if problem.objective != "gain":
         members = all_groups(n)
         members = members[allowed(problem, members).any(0)]
@@ -79,6 +78,15 @@ def solve_as_program(problem: Problem, time_limit: float) -> Plan:
         program.groups, bound, "integer program of Eq. 9", True if choice.proven else None
     )
     return plan_of(problem, "mip", answer)
+
+
+def _check_size(problem: Problem) -> None:
+    n, most = len(problem.matrix), MAX_TASKS if problem.objective == "gain" else MAX_LISTED
+    if n > most:
+        raise ValueError(
+            f"`mip` takes at most {most} tasks for `{problem.objective}`. Found {n} tasks. "
+            f"Leave tasks out, or set solver=auto."
+        )
 
 
 class _Program:

@@ -10,7 +10,7 @@ import torch
 from mtlrun.core.batch import Batch
 from mtlrun.core.data import DataError
 from mtlrun.core.grouping import Affinity, Group, Plan
-from mtlrun.core.method import AffinityCollector, StepOutput, TrainingPoint
+from mtlrun.core.method import AffinityCollector, Method, StepOutput, TrainingPoint
 from mtlrun.engine.pipeline import _weights_name, run
 from mtlrun.methods._groups import AffinityMethod
 from mtlrun.methods.hps import HPS
@@ -268,9 +268,20 @@ def test_weights_of_groups_whose_names_begin_alike_stay_apart(tmp_path: Path) ->
     assert max(map(len, names)) <= 100
 
 
-def test_groups_that_cannot_be_are_refused_before_anything_is_collected(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"between 1 and 7.*Found `num_groups = 8`"):
-        run(toy_setup(tmp_path, method=Grouping(), solver=Exact(num_groups=8)))
+@pytest.mark.parametrize("method", [Grouping(), Optimal()], ids=["affinity", "optimal"])
+@pytest.mark.parametrize(
+    ("solver", "message"),
+    [
+        (Exact(num_groups=8), r"between 1 and 7.*Found `num_groups = 8`"),
+        (Exact(num_groups=2, max_size=1), r"cannot cover the 3 tasks"),
+        (Exact(num_groups=2, budgets=[2.0, 2.0, 2.0], capacities=3.0), r"no such groups"),
+    ],
+)
+def test_groups_that_cannot_be_are_refused_before_anything_is_collected(
+    tmp_path: Path, method: Method, solver: Exact, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        run(toy_setup(tmp_path, method=method, solver=solver))
     assert not (tmp_path / "store").exists()
 
 
