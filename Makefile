@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: run test check clean bench-collect help
+.PHONY: run test check clean bench-collect bench-solvers help
 
 help: ## Show this list.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -21,6 +21,9 @@ check: $(STAMP) ## Install if needed, then check format, lint and types.
 
 bench-collect: $(STAMP) ## Time the affinity collectors against a plain joint step.
 	$(BIN)/python scripts/bench_collect.py
+
+bench-solvers: $(STAMP) ## Time the grouping solvers, with proven or gap for every size: over an hour.
+	$(BIN)/python scripts/bench_solvers.py
 
 clean: ## Remove the environment and build products; results under outputs/ stay.
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

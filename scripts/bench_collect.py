@@ -18,9 +18,7 @@ exact float64 gains of the same weights and batch.
 
 import argparse
 import copy
-import csv
 import statistics
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -28,8 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.table import Table
+from _bench import console, show, write
 from scipy.stats import spearmanr
 from torch import Tensor
 from torch.nn import functional as F
@@ -49,6 +46,7 @@ from mtlrun.core.model import task_losses
 from mtlrun.core.task import Output, Task
 from mtlrun.networks.hard_sharing import HardSharing
 
+WORDS = ("model", "collection")
 MODELS = ("mlp", "resnet_small", "resnet18")
 LEARNING_RATES = (1e-2, 1e-3, 1e-4)
 COLLECTORS: dict[str, Callable[[], AffinityCollector]] = {
@@ -329,30 +327,6 @@ def _gains(collector: AffinityCollector, point: TrainingPoint) -> Tensor:
     return torch.from_numpy(collector.affinity().values)
 
 
-def show(console: Console, title: str, rows: Sequence[dict[str, Any]]) -> None:
-    """A table on the terminal."""
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    table = Table(title=title)
-    for column in columns:
-        table.add_column(column, justify="left" if column in ("model", "collection") else "right")
-    for row in rows:
-        table.add_row(*(str(row.get(column, "")) for column in columns))
-    console.print(table)
-
-
-def write(folder: Path, name: str, title: str, rows: Sequence[dict[str, Any]]) -> None:
-    """The table as CSV and Markdown."""
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"{name}.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(rows)
-    lines = [f"# {title}", "", "| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
-    lines += ["| " + " | ".join(str(row.get(c, "")) for c in columns) + " |" for row in rows]
-    (folder / f"{name}.md").write_text("\n".join(lines) + "\n")
-
-
 def main() -> None:
     """Measures, prints and writes the two tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -371,18 +345,18 @@ def main() -> None:
     if options.quick:
         options.rounds, options.trained = 3, 10
     torch.set_num_threads(options.threads)
-    console = Console(width=None if sys.stdout.isatty() else 140)  # piped, 80 columns cut names
+    terminal = console()
     cost = [row for m in options.model for n in options.tasks for row in bench_cost(m, n, options)]
     where = f"{options.device}, {options.clock} time, {options.threads} threads, torch {torch.__version__}"
     title = f"Cost of a collected batch in joint steps ({where})"
-    show(console, title, cost)
+    show(terminal, title, cost, words=WORDS)
     write(options.out, "collect_cost", title, cost)
     if not options.no_ranks:
         ranks = [row for m in options.model for row in bench_ranks(m, max(options.tasks), options)]
         title = "Rank correlation with exact float64 gains"
-        show(console, title, ranks)
+        show(terminal, title, ranks, words=WORDS)
         write(options.out, "collect_ranks", title, ranks)
-    console.print(f"Written to {options.out}")
+    terminal.print(f"Written to {options.out}")
 
 
 if __name__ == "__main__":
