@@ -73,8 +73,13 @@ def expected(number, objective, partition, **more):
 
 def solve(name, matrix, m, objective, limits, seconds=LONG):
     """A solver's plan."""
+    return SOLVERS[name](problem_of(matrix, m, objective, limits), seconds)
+
+
+def problem_of(matrix, m, objective, limits):
+    """What is asked, its budgets as arrays."""
     given = {key: np.array(v) if key in ARRAYS else v for key, v in limits.items()}
-    return SOLVERS[name](Problem(matrix, m, objective, **given), seconds)
+    return Problem(matrix, m, objective, **given)
 
 
 def groups_of(plan):
@@ -84,8 +89,7 @@ def groups_of(plan):
 
 def assert_sound(plan, matrix, m, objective, limits):
     """The groups are allowed, the value is theirs, the bound is finite and no worse."""
-    given = {key: np.array(v) if key in ARRAYS else v for key, v in limits.items()}
-    problem = Problem(matrix, m, objective, **given)
+    problem = problem_of(matrix, m, objective, limits)
     sign = -1 if objective == "hoa" else 1
     assert problem.violation(groups_of(plan)) is None
     value = problem.value(groups_of(plan))
