@@ -90,8 +90,10 @@ def test_solving_imports_no_torch(tmp_path: Path) -> None:
     path = _write(tmp_path / "m.csv", published.TAG_TASKONOMY, NAMES[:5])
     script = (
         "import sys; from mtlrun.cli import main; "
-        f"assert main(['solve', {str(path)!r}, '--groups', '2']) == 0; "
-        "assert 'torch' not in sys.modules"
+        f"words = ['--groups', '2', '--json', {str(tmp_path / 'out.json')!r}]; "
+        f"words += ['--figure', {str(tmp_path / 'out.png')!r}]; "
+        f"assert main(['solve', {str(path)!r}, *words]) == 0; "
+        "assert not {'torch', 'hydra', 'omegaconf', 'scipy', 'pandas'} & set(sys.modules)"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False
