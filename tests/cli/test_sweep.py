@@ -10,6 +10,7 @@ import pytest
 
 from mtlrun import cli
 from mtlrun._sweep import Planned, run_all
+from tests.cli.test_runs import ENVIRONMENT, TINY
 
 # Ends as its first argument says, and then has written a result.
 FAKE = """
@@ -87,3 +88,20 @@ def test_all_runs_are_checked_before_the_first_begins(
     assert "`epochs` should be at least 1" in error
     assert "`solver.num_groups` should be a whole number. Found `solver.num_groups = 'x'`" in error
     assert error.count("  - ") == 2
+
+
+@pytest.mark.slow
+def test_sizes_of_groups_are_swept_over_one_collection(tmp_path: Path) -> None:
+    words = [*TINY, "trainer.epochs=2", "method=lookahead", "solver.num_groups=3"]
+    sweep = subprocess.run(
+        [sys.executable, "-m", "mtlrun", "-m", *words, "solver.max_size=1,2,3"],
+        cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert sweep.returncode == 0, sweep.stderr
+    collections = [line for line in sweep.stderr.splitlines() if line.startswith("collect ")]
+    reused = [line for line in collections if "reused from the store" in line]
+    assert len(reused) == 2  # of three sizes
+    affinities = {path.read_text() for path in tmp_path.glob("outputs/**/affinity.json")}
+    assert len(affinities) == 1
+    plans = [path.read_text() for path in tmp_path.glob("outputs/*/*/*/*/plan.json")]
+    assert len(set(plans)) == len(plans) == 3
