@@ -11,7 +11,7 @@ from mtlrun.solvers.column_generation import cover_by_given
 from mtlrun.solvers.problem import Problem
 
 MAX_TASKS = 12
-TIE = 1e-13  # values that differ by less, relative to the largest score, are equal
+TIE = 1e-13  # values that differ by less, relative to the largest score of a group, are equal
 
 
 class BranchAndBound(TimedSolver):
@@ -106,8 +106,9 @@ class _Search:
             for t in tasks:
                 self.scores[k, t] = sign * problem.score(tasks, t)
         self.masks = masks_of(members)
-        finite = self.scores[np.isfinite(self.scores)]
-        self.tolerance = TIE * float(np.abs(finite).max())
+        together = self.scores[members.sum(1) > 1]  # a task alone may score -1e6
+        sizes = np.abs(together[np.isfinite(together)])
+        self.tolerance = TIE * float(sizes.max(initial=0.0))
         # The best that this group or any later one gives each task
         self.later = np.maximum.accumulate(self.scores[::-1])[::-1]
         self.later = np.vstack([self.later, np.full(members.shape[1], -np.inf)])
@@ -130,7 +131,7 @@ class _Search:
             values, ahead = np.where(disjoint, values, -np.inf), np.where(disjoint, ahead, -np.inf)
         at = 0
         while True:
-            enough = self.value + self.tolerance
+            enough = self._enough()
             good = np.flatnonzero(ahead[at:] > (enough if self.prune else -np.inf))
             if not len(good):
                 return -np.inf
@@ -146,6 +147,13 @@ class _Search:
                 if missed > -np.inf:
                     return max(missed, float(ahead[at:].max()))
             at += 1
+
+    def _enough(self) -> float:
+        """What a better choice's value exceeds: the best value and the rounding in it."""
+        if self.best is None:
+            return -np.inf
+        rounding = 4 * float(np.finfo(float).eps) * abs(self.value)
+        return self.value + max(self.tolerance, rounding)
 
     def _affordable(self, chosen: list[int]) -> bool:
         """Whether every group has a slot of its own; budgets that are equal were looked at before."""

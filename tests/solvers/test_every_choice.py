@@ -22,16 +22,14 @@ CASES = [
     for name in solvers_of(objective)
 ]
 FAST = {"mip": 10, "columns": 30, "search": 30}  # others: 40
-# The search's tolerance is relative to the -1e6 of a task alone: it hides affinities near 1e-7
-TOO_COARSE = [(18, "best_group", False), (168, "best_group", True), (297, "best_group", True)]
+# Affinities near 1e-7, which a tolerance relative to the -1e6 of a task alone would hide
+SMALL = [(18, "best_group", False), (168, "best_group", True), (297, "best_group", True)]
 pytestmark = pytest.mark.filterwarnings("ignore:`singleton_score`", "ignore:`diagonal`")
 
 
 def assert_equals(name, objective, partition, numbers):
     solved = 0
     for number in numbers:
-        if name == "search" and len(numbers) > 1 and (number, objective, partition) in TOO_COARSE:
-            continue
         matrix, m, limits = draw(number, objective, partition)
         best = expected(number, objective, partition)
         if best is None:
@@ -62,8 +60,7 @@ def test_equals_every_choice_on_hundreds(name, objective, partition):
     assert_equals(name, objective, partition, range(100, 400 if name != "mip" else 300))
 
 
-@pytest.mark.xfail(strict=True, reason="the tolerance of branch_and_bound is that of -1e6")
-@pytest.mark.parametrize(("number", "objective", "partition"), TOO_COARSE)
+@pytest.mark.parametrize(("number", "objective", "partition"), SMALL)
 def test_the_search_tells_small_affinities_apart(number, objective, partition):
     assert_equals("search", objective, partition, [number])
 
