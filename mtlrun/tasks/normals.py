@@ -2,6 +2,7 @@
 
 import math
 from functools import partial
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -13,8 +14,8 @@ from mtlrun.tasks._masked import check_dense, masked_mean
 BINS_A_DEGREE = 1024
 
 
-def normals(name: str = "normals") -> Task:
-    """The task of estimating normals: 1 - cosine as loss; `mean_angle` leads.
+def normals(name: str = "normals", *, loss: Literal["cosine", "l1"] = "cosine") -> Task:
+    """The task of estimating normals: 1 - cosine or absolute error as loss; `mean_angle` leads.
 
     Predictions [B, 3, H, W] are normalised by loss and metrics; targets are too, and (0, 0, 0) is
     invalid. Metrics are pooled over all valid pixels of the set: `mean_angle` and `median_angle` in
@@ -23,11 +24,18 @@ def normals(name: str = "normals") -> Task:
 
     Args:
         name: On the command line.
+        loss: "cosine", or "l1" of unit vectors, as Selective Task Group Updates has it.
+
+    Raises:
+        ValueError: If the loss is neither.
     """
+    losses = {"cosine": one_minus_cosine, "l1": unit_absolute_error}
+    if loss not in losses:
+        raise ValueError(f"The loss of normals should be cosine or l1. Found `{loss}`.")
     return Task(
         name,
         Output("dense", 3),
-        loss=one_minus_cosine,
+        loss=losses[loss],
         metrics={
             "mean_angle": _mean_angle,
             "median_angle": _median_angle,
@@ -50,6 +58,18 @@ def one_minus_cosine(prediction: Tensor, target: Tensor) -> Tensor:
     check_dense(prediction, target)
     cosines = (F.normalize(prediction, dim=1) * F.normalize(target, dim=1)).sum(dim=1)
     return masked_mean(1 - cosines, _valid(target))
+
+
+def unit_absolute_error(prediction: Tensor, target: Tensor) -> Tensor:
+    """Mean over the valid pixels of |p - t| summed over the three components of unit vectors; 0 if there is none.
+
+    Args:
+        prediction: [B, 3, H, W] of any length.
+        target: [B, 3, H, W] of any length, (0, 0, 0) where invalid.
+    """
+    check_dense(prediction, target)
+    errors = (F.normalize(prediction, dim=1) - F.normalize(target, dim=1)).abs().sum(dim=1)
+    return masked_mean(errors, _valid(target))
 
 
 def angles(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

@@ -201,6 +201,16 @@ def test_normals_by_hand() -> None:
     assert float(task.loss(prediction, target)) == pytest.approx(loss, abs=1e-6)
 
 
+def test_the_absolute_error_of_normals_by_hand() -> None:
+    prediction = torch.tensor([[0.0, 3, 4], [2, 0, 0], [5, 5, 5]]).T.reshape(1, 3, 1, 3)
+    target = torch.tensor([[0.0, 0, 7], [0, 9, 0], [0, 0, 0]]).T.reshape(1, 3, 1, 3)
+    # |(0, .6, .8) - (0, 0, 1)| = .8 and |(1, 0, 0) - (0, 1, 0)| = 2; the third counts nowhere.
+    loss = normals(loss="l1").loss(prediction.double(), target.double())
+    torch.testing.assert_close(loss, torch.tensor(1.4).double(), rtol=1e-7, atol=0)
+    with pytest.raises(ValueError, match="cosine or l1"):
+        normals(loss="l3")  # type: ignore[arg-type]  # a user's mistake
+
+
 def test_tiny_angles_are_exact() -> None:
     found = _metric(normals(), "mean_angle", _turned([0.001]), _turned([0.0]))
     assert found == pytest.approx(0.001, rel=1e-3)
