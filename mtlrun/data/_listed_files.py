@@ -10,12 +10,13 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from mtlrun.core.data import DataError
-from mtlrun.data._picture_file import read_numbers
+from mtlrun.data._picture_file import read_numbers, read_size
 from mtlrun.data._raycast import Array
 
 Part = Literal["train", "val"]
 PARTS: tuple[Part, ...] = ("train", "val")
 IGNORED = 255
+MEASURED, MULTIPLE = 64, 32
 
 
 class ListedFiles(ABC):
@@ -82,6 +83,16 @@ class ListedFiles(ABC):
         for what in ("image", *tasks):
             self._require(part, what, tuple(names[part]))
         return tuple(names[part])
+
+    def size(self, default: tuple[int, int]) -> tuple[int, int]:
+        """The multiples of 32 that hold the first 64 pictures of each list; the default where they cannot be read."""
+        try:
+            names = [name for part in PARTS for name in self.pictures(part, ())[:MEASURED]]
+            found = [read_size(self.paths("image", name)[0]) for name in names]
+        except DataError:
+            return default
+        height, width = (-(-max(own) // MULTIPLE) * MULTIPLE for own in zip(*found, strict=True))
+        return height, width
 
     def holds(self, path: Path) -> bool:
         """Whether the file is there; folders are listed once."""

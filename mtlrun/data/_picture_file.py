@@ -63,6 +63,21 @@ def read_numbers(path: Path, *, size: tuple[int, int] | None = None, where: str 
     return np.ascontiguousarray(numbers)
 
 
+def read_size(path: Path) -> tuple[int, int]:
+    """H and W of a picture, from its header.
+
+    Raises:
+        DataError: If the file is missing or no picture.
+    """
+    try:
+        with Image.open(path) as picture:
+            return picture.height, picture.width
+    except UNREADABLE as error:
+        raise DataError(
+            f"`{path}` should be a picture. Found: {error}. Get the file anew."
+        ) from error
+
+
 def _open(path: Path, where: str) -> Image.Image:
     asked = f" ({where})" if where else ""
     try:

@@ -19,7 +19,6 @@ from mtlrun.data._listed_files import (
 )
 from mtlrun.data._listed_miniature import write_nyudv2
 from mtlrun.data._listed_source import ListedSource
-from mtlrun.data._picture_file import read_rgb
 from mtlrun.data._raycast import Array
 from mtlrun.tasks.boundaries import boundaries
 from mtlrun.tasks.depth import depth
@@ -28,7 +27,6 @@ from mtlrun.tasks.segmentation import segmentation
 
 NUM_CLASSES = 40
 SIZE = (448, 576)
-MULTIPLE = 32
 FOLDERS = {
     "image": "images", "segmentation": "segmentation", "depth": "depth", "normals": "normals",
     "edges": "edge",
@@ -60,7 +58,8 @@ class NYUDv2(ListedSource):
     Args:
         root: The folder; None for `data/nyudv2`.
         tasks: The names of those to keep, in the order of tables; None for all.
-        size: H and W; None for the multiples of 32 that hold the first picture, 448x576 or 480x640.
+        size: H and W; None for the multiples of 32 that hold the first 64 pictures of each
+            list, 448x576 or 480x640.
         val_share: Of the training pictures that are held out, below 1.
         augment: Whether training pictures are scaled by 0.5 to 2 (depth divided by it), cropped so
             that no class has 0.75 of the labels, mirrored (normals negated), and their colours
@@ -100,7 +99,7 @@ class NYUDv2(ListedSource):
             files,
             {task.name: task for task in own},
             tasks=tasks,
-            size=files.size() if size is None else size,
+            size=files.size(SIZE) if size is None else size,
             val_share=val_share,
             augment=augment,
             seed=seed,
@@ -154,15 +153,6 @@ class NYUDFiles(ListedFiles):
         if task == "normals":
             return directions_of(read_bytes(path, channels=3))
         return (read_bytes(path, channels=1) / 255).astype(np.float32)
-
-    def size(self) -> tuple[int, int]:
-        """The multiples of 32 that hold the first training picture; the paper's where it cannot be read."""
-        try:
-            (path,) = self.paths("image", self.pictures("train", ())[0])
-            height, width = read_rgb(path).shape[1:]
-        except DataError:
-            return SIZE
-        return -(-height // MULTIPLE) * MULTIPLE, -(-width // MULTIPLE) * MULTIPLE
 
 
 def _depth(path: Path) -> Array:

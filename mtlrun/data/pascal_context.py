@@ -14,6 +14,7 @@ from mtlrun.tasks.normals import normals
 from mtlrun.tasks.saliency import saliency
 from mtlrun.tasks.segmentation import segmentation
 
+SIZE = (512, 512)
 FOUR = ("segmentation", "human_parts", "saliency", "normals")
 
 
@@ -47,7 +48,8 @@ class PASCALContext(ListedSource):
     Args:
         root: The folder; None for `data/pascal_context`.
         tasks: The names of those to keep, in the order of tables; None for all five.
-        size: H and W.
+        size: H and W; None for the multiples of 32 that hold the first 64 pictures of each list,
+            512x512 in a complete copy.
         val_share: Of the training pictures that are held out, below 1.
         augment: Whether training pictures are scaled by 0.5 to 2, cropped so that no class has 0.75
             of the labels, mirrored (normals negated), and their colours distorted.
@@ -65,7 +67,7 @@ class PASCALContext(ListedSource):
         *,
         root: str | None = None,
         tasks: Sequence[str] | None = FOUR,
-        size: Sequence[int] = (512, 512),
+        size: Sequence[int] | None = None,
         val_share: float = 0.0,
         augment: bool = False,
         normals_loss: Literal["cosine", "l1"] = "cosine",
@@ -80,11 +82,12 @@ class PASCALContext(ListedSource):
             boundaries("edges", tolerance=edge_tolerance, num_thresholds=edge_thresholds),
             normals(loss=normals_loss),
         )
+        files = PascalFiles(folder_of(root, "pascal_context"))
         super().__init__(
-            PascalFiles(folder_of(root, "pascal_context")),
+            files,
             {task.name: task for task in own},
             tasks=tasks,
-            size=size,
+            size=files.size(SIZE) if size is None else size,
             val_share=val_share,
             augment=augment,
             seed=seed,

@@ -84,7 +84,7 @@ def test_a_miniature_overwrites_nothing(miniature: Path) -> None:
 def test_the_size_is_read_from_the_files(
     made: Path, stored: tuple[int, int], size: tuple[int, int]
 ) -> None:
-    put(made, "images", np.zeros((*stored, 3)))
+    put(made, "images", np.zeros((*stored, 3)), "3")
     assert NYUDv2(root=str(made)).size == size
     assert NYUDv2(root="nowhere").size == (448, 576)
 

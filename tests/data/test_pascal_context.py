@@ -76,7 +76,8 @@ def first(root: Path, **others: Any) -> Any:
 
 
 def test_a_miniature_is_read_back_and_passes_its_check(miniature: Path) -> None:
-    data = PASCALContext(root=str(miniature), tasks=None, size=[128, 128], augment=True)
+    data = PASCALContext(root=str(miniature), tasks=None, augment=True, edge_thresholds=5)
+    assert data.size == (128, 128)
     assert [task.name for task in data.tasks] == TASKS
     assert [len(data.split(name)) for name in ("train", "val", "test")] == [8, 1, 6]
     found = list(data.check())

@@ -1,0 +1,46 @@
+"""The recipes of listed pictures are the papers' configurations."""
+
+from typing import Any
+
+from mtlrun.config import compose
+
+
+def composed(*words: str) -> tuple[dict[str, str], dict[str, Any]]:
+    found = compose(list(words))
+    return dict(found.choices), dict(found.values)
+
+
+def is_selective(choices: dict[str, str], values: dict[str, Any]) -> None:
+    # Table C.1, and appendix C for the losses.
+    assert choices["backbone"] == "vit_tiny"
+    assert (choices["optimizer"], choices["scheduler"]) == ("adam", "poly")
+    assert values["optimizer"]["lr"] == 2e-5
+    assert values["optimizer"]["weight_decay"] == 1e-6
+    assert values["scheduler"]["power"] == 0.9
+    assert values["trainer"]["batch_size"] == 8
+    assert values["trainer"]["epochs"] * values["trainer"]["steps_per_epoch"] == 40_000
+    assert values["trainer"]["eval_every"] * values["trainer"]["steps_per_epoch"] == 5_000
+    assert values["data"]["augment"]
+    assert values["data"]["normals_loss"] == "l1"
+    assert values["data"]["tasks"] is None
+
+
+def test_nyudv2_is_that_of_the_selective_paper() -> None:
+    is_selective(*composed("data=nyudv2"))
+
+
+def test_pascal_context_has_the_selective_papers_by_name() -> None:
+    choices, values = composed("data=pascal_context", "recipe=pascal_context_selective")
+    is_selective(choices, values)
+    assert composed("recipe=pascal_context_selective")[0]["data"] == "pascal_context"
+
+
+def test_pascal_context_is_that_of_dsmtl() -> None:
+    for method in ("dsmtl_jl", "dsmtl_il", "dsmtl_al", "hps", "single_task"):
+        choices, values = composed("data=pascal_context", f"method={method}")
+        assert choices["backbone"] == "deeplab_resnet18"
+        assert (choices["optimizer"], choices["scheduler"]) == ("adam", "poly")
+        assert values["optimizer"]["lr"] == 1e-4
+        assert len(values["data"]["tasks"]) == 4
+        assert not values["data"]["augment"]
+        assert values["data"]["normals_loss"] == "cosine"
