@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils.hooks import RemovableHandle
 
+from mtlrun.affinities._packed import convolution
 from mtlrun.core.layers import LayerCall, input_rows, layer_is_cheaper_unformed, output_rows
 
 # A sum reads and writes about as many numbers as a layer of this many inputs multiplies.
@@ -171,6 +172,8 @@ class RowProducts:
         if "bias" in center:  # an input of 1, in x' and in X
             self._bias = torch.cat([center["bias"], rows.new_ones(len(rows))])
         self._sizes = [len(weight), len(rows)]
+        if isinstance(call.module, (nn.Conv1d, nn.Conv2d)):
+            self._convolve = convolution(call.module, self._weight, self._bias, call.inputs)
 
     def __call__(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """The layer's output for x', and the inner products of x' with X in place of its channels."""
@@ -178,7 +181,7 @@ class RowProducts:
             both = nn.functional.linear(inputs, self._weight, self._bias)
             output, products = torch.split(both, self._sizes, -1)
         else:
-            both = self._module._conv_forward(inputs, self._weight, self._bias)
+            both = self._convolve(inputs)
             output, products = torch.split(both, self._sizes, 1)
         return output, products
 
@@ -193,8 +196,8 @@ class RowProducts:
         """
         if isinstance(self._module, nn.Linear):
             return torch.add(output, products @ rows, alpha=step)
-        effect = torch.einsum("nc,bnl->bcl", rows, products.flatten(2))
-        return torch.add(output, effect.view(output.shape), alpha=step)
+        effect = (products.movedim(1, -1) @ rows).movedim(-1, 1)
+        return torch.add(output, effect, alpha=step)
 
 
 def formed_input_layer(
