@@ -1,6 +1,6 @@
 """What one step is given."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -26,20 +26,24 @@ class Batch:
         return len(inputs if isinstance(inputs, Tensor) else next(iter(inputs.values())))
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "Batch":
-        """The same batch on a device."""
-
-        def move(tensor: Tensor) -> Tensor:
-            return tensor.to(device, non_blocking=non_blocking)
-
-        inputs = self.inputs
-        return Batch(
-            move(inputs) if isinstance(inputs, Tensor) else {t: move(x) for t, x in inputs.items()},
-            {task: move(target) for task, target in self.targets.items()},
-        )
+        """The same batch on a device, ordered there as its axes are."""
+        return self.map(lambda tensor: tensor.to(device, non_blocking=non_blocking).contiguous())
 
     def __getitem__(self, rows: slice) -> "Batch":
+        return self.map(lambda tensor: tensor[rows])
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        """The batch of every tensor's change."""
         inputs = self.inputs
         return Batch(
-            inputs[rows] if isinstance(inputs, Tensor) else {t: x[rows] for t, x in inputs.items()},
-            {task: target[rows] for task, target in self.targets.items()},
+            change(inputs)
+            if isinstance(inputs, Tensor)
+            else {task: change(own) for task, own in inputs.items()},
+            {task: change(target) for task, target in self.targets.items()},
         )
+
+    def tensors(self) -> list[Tensor]:
+        """The inputs, then the targets."""
+        inputs = self.inputs
+        first = [inputs] if isinstance(inputs, Tensor) else list(inputs.values())
+        return [*first, *self.targets.values()]

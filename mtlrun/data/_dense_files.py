@@ -6,19 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional as F
 
-from mtlrun.core.batch import Batch
 from mtlrun.core.data import DataError, Finding, SplitName
 from mtlrun.core.seeding import seed_for
+from mtlrun.data._dense_source import refuse_copy
+from mtlrun.data._npy_file import read_npy
 from mtlrun.data._raycast import Array
 from mtlrun.data._scene_render import render
 
 FOLDERS = {"segmentation": "label", "depth": "depth", "normals": "normal"}
 CHANNELS = {"image": 3, "label": 0, "depth": 1, "normal": 3}  # 0: [H, W] without a third axis
-SCALES = (1.0, 1.2, 1.5)
 LAST_PART = 0.1  # of the training folder, read as validation split where none is held out
 SHOWN = 5
 UNREADABLE = (OSError, ValueError, EOFError)
@@ -59,7 +56,14 @@ class DenseFiles:
                 )
         return len(first)
 
-    def read(self, part: str, folder: str, index: int, size: tuple[int, int] | None) -> Array:
+    def read(
+        self,
+        part: str,
+        folder: str,
+        index: int,
+        size: tuple[int, int] | None,
+        out: Array | None = None,
+    ) -> Array:
         """A file as [H, W] or [H, W, C].
 
         Args:
@@ -67,13 +71,14 @@ class DenseFiles:
             folder: Of the map.
             index: Of the file.
             size: H and W it should have; None for any.
+            out: Filled and returned where it has the file's shape and type.
 
         Raises:
             DataError: If it is missing, cut off, or of another shape.
         """
         path = self.root / part / folder / f"{index}.npy"
         try:
-            values: Array = np.load(path, allow_pickle=False)
+            values = read_npy(path, out)
         except UNREADABLE as error:
             raise DataError(
                 f"`{path}` should be a whole npy file of numbers. Found: {error}. Get the file anew."
@@ -94,13 +99,24 @@ class DenseFiles:
             )
         return values
 
-    def size(self, default: tuple[int, int]) -> tuple[int, int]:
-        """H and W of the first training picture; the default where it cannot be read."""
-        try:
-            height, width, _ = self.read("train", "image", 0, None).shape
-        except DataError:
-            return default
-        return height, width
+    def fill(self, part: str, index: int, maps: Mapping[str, Array]) -> None:
+        """Writes the picture `image` and maps of an example.
+
+        Args:
+            part: `train` or `val`.
+            index: Of the files.
+            maps: [H, W, C] by task, labels [H, W]; 255 is written for -1.
+
+        Raises:
+            DataError: If a file is missing or holds what it should not.
+        """
+        for name, out in maps.items():
+            folder = FOLDERS.get(name, name)
+            values = self.read(part, folder, index, (out.shape[0], out.shape[1]), out)
+            if folder == "label":
+                out[...] = self.labels(values, part, index)
+            elif values is not out:
+                out[...] = values
 
     def digest(self, folders: Sequence[str]) -> str:
         """A hash of all files' lengths and of the first labels of both parts.
@@ -191,102 +207,6 @@ class DenseFiles:
         return found
 
 
-class DenseSplit:
-    """The examples of one split, read when they are asked for.
-
-    Args:
-        files: Where they are.
-        part: The folder, `train` or `val`.
-        rows: The numbers of its files.
-        tasks: Names of those with targets.
-        size: H and W.
-        augment: Whether pictures are enlarged and mirrored.
-    """
-
-    def __init__(
-        self,
-        files: DenseFiles,
-        part: str,
-        rows: Sequence[int],
-        *,
-        tasks: Sequence[str],
-        size: tuple[int, int],
-        augment: bool,
-    ) -> None:
-        self.files, self.part, self.rows = files, part, tuple(rows)
-        self.tasks, self.size, self.augment = tuple(tasks), size, augment
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def fetch(self, indices: Sequence[int], *, seed: int) -> Batch:
-        """Pictures [B, 3, H, W] and targets.
-
-        Args:
-            indices: Which, 0 to the split's length less 1.
-            seed: Of the augmentation.
-
-        Raises:
-            DataError: If a file is missing or holds what it should not.
-        """
-        names = {"image": "image"} | {task: FOLDERS[task] for task in self.tasks}
-        batch = {
-            name: torch.empty(
-                (len(indices), *([CHANNELS[folder]] if CHANNELS[folder] else []), *self.size),
-                dtype=torch.float32 if CHANNELS[folder] else torch.int64,
-            )
-            for name, folder in names.items()
-        }
-        for k, index in enumerate(indices):
-            row = self.rows[index]
-            for name, folder in names.items():
-                values = self.files.read(self.part, folder, row, self.size)
-                if folder == "label":
-                    batch[name][k] = torch.from_numpy(self.files.labels(values, self.part, row))
-                else:  # torch's copy is faster than numpy's where axes change places
-                    batch[name][k] = torch.from_numpy(values).permute(2, 0, 1)
-            if self.augment:
-                example = {name: values[k] for name, values in batch.items()}
-                for name, moved in augmented(example, seed_for(seed, str(index))).items():
-                    batch[name][k] = moved
-        return Batch(batch.pop("image"), batch)
-
-
-def augmented(example: Mapping[str, Tensor], seed: int) -> dict[str, Tensor]:
-    """An example enlarged by 1, 1.2 or 1.5 around a random place, half of the time mirrored.
-
-    Depth is divided by the scale (0 stays invalid), normals turn their first component when
-    mirrored; maps take the nearest pixel, the picture is bilinear.
-
-    Args:
-        example: [H, W] or [C, H, W] by task, and `image`.
-        seed: Of the draws.
-    """
-    rng = np.random.default_rng(seed)
-    scale = SCALES[rng.integers(len(SCALES))]
-    height, width = example["image"].shape[-2:]
-    inner = int(height / scale), int(width / scale)
-    top, left = (int(rng.integers(n + 1)) for n in (height - inner[0], width - inner[1]))
-    mirrored = bool(rng.integers(2))
-    rows = top + torch.arange(height) * inner[0] // height
-    columns = left + torch.arange(width) * inner[1] // width
-    result = {}
-    for name, values in example.items():
-        if name == "image":
-            part = values[None, :, top : top + inner[0], left : left + inner[1]]
-            chosen = F.interpolate(part, (height, width), mode="bilinear", align_corners=True)[0]
-        else:
-            chosen = values[..., rows[:, None], columns]
-        if name == "depth":
-            chosen = chosen / scale
-        if mirrored:
-            chosen = chosen.flip(-1)
-            if name == "normals":
-                chosen[0].neg_()
-        result[name] = chosen
-    return result
-
-
 def rows_of(split: SplitName, counts: Mapping[str, int], val_share: float, seed: int) -> list[int]:
     """The files of a split: `test` is the folder `val`, `val` a share of the folder `train`.
 
@@ -324,11 +244,7 @@ def write_miniature(
     Raises:
         ValueError: If the folder holds a copy already.
     """
-    if (folder / "train").exists():
-        raise ValueError(
-            f"A miniature should be written to a folder without a copy of {name}. Found one in "
-            f"`{folder}`. Name another folder."
-        )
+    refuse_copy(folder / "train", name)
     for part, count in (("train", 8), ("val", 4)):
         for index in range(count):
             picture = render(seed_for(0, f"{name}/{part}/{index}"), *size)

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mtlrun.data._dense_files import DenseFiles, write_miniature
-from mtlrun.data._dense_source import DenseSource, folder_of
+from mtlrun.data._dense_source import folder_of
+from mtlrun.data._npy_source import NpySource
 from mtlrun.tasks.depth import depth
 from mtlrun.tasks.segmentation import segmentation
 
@@ -15,7 +16,7 @@ WHERE_FROM = (
 )
 
 
-class Cityscapes(DenseSource):
+class Cityscapes(NpySource):
     """Street pictures with 7 classes and inverse depth; 2975 to train on and 500 to test.
 
     Source: the files that Liu et al. prepared for End-to-End Multi-Task Learning with Attention, CVPR 2019,
@@ -57,7 +58,7 @@ class Cityscapes(DenseSource):
         )
         super().__init__(
             DenseFiles("cityscapes", folder_of(root, "cityscapes"), NUM_CLASSES, WHERE_FROM),
-            {task.name: task for task in own},
+            own,
             tasks=tasks,
             size=(128, 256),
             val_share=val_share,

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mtlrun.data._dense_files import DenseFiles, write_miniature
-from mtlrun.data._dense_source import DenseSource, folder_of
+from mtlrun.data._dense_source import folder_of
+from mtlrun.data._npy_source import NpySource
 from mtlrun.tasks.depth import depth
 from mtlrun.tasks.normals import normals
 from mtlrun.tasks.segmentation import segmentation
@@ -16,7 +17,7 @@ WHERE_FROM = (
 )
 
 
-class NYUv2(DenseSource):
+class NYUv2(NpySource):
     """Indoor pictures with 13 classes, depth and surface normals; 795 to train on and 654 to test.
 
     Source: the files that Liu et al. prepared for End-to-End Multi-Task Learning with Attention, CVPR 2019,
@@ -60,7 +61,7 @@ class NYUv2(DenseSource):
         )
         super().__init__(
             DenseFiles("nyuv2", folder_of(root, "nyuv2"), NUM_CLASSES, WHERE_FROM),
-            {task.name: task for task in own},
+            own,
             tasks=tasks,
             size=(288, 384),
             val_share=val_share,
