@@ -1,18 +1,14 @@
 """Batches in an order that depends on nothing but the seed and the epoch."""
 
-import signal
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Dataset
 
 from mtlrun.core.batch import Batch
 from mtlrun.core.data import Split
 from mtlrun.core.distributed import num_processes, process_index
 from mtlrun.core.seeding import generator_for, seed_for
-
-_Key = tuple[list[int], int]
+from mtlrun.engine._worker_batches import Key, WorkerBatches
 
 
 class TrainLoader:
@@ -48,8 +44,7 @@ class TrainLoader:
             )
         available = len(split) // self.batch_size
         self.steps_per_epoch = min(available, steps_per_epoch or available)
-        self._fetch = _Fetch(split)
-        self._workers = _worker_loader(self._fetch, num_workers)
+        self._workers = _workers(split, num_workers)
 
     def batches(self, epoch: int, *, first: int = 0) -> Iterator[Batch]:
         """The batches of an epoch from the one numbered `first`; the ones before are not loaded."""
@@ -59,11 +54,11 @@ class TrainLoader:
         augmentation = seed_for(self.seed, f"augment/{epoch}")
         share = self.batch_size // num_processes()
         start = share * process_index()
-        keys: list[_Key] = []
+        keys: list[Key] = []
         for step in range(first, self.steps_per_epoch):
             begin = step * self.batch_size + start
             keys.append((order[begin : begin + share], augmentation))
-        yield from _run(self._fetch, self._workers, keys)
+        yield from _run(self.split, self._workers, keys)
 
     def endless(self, *, first: int = 0) -> Iterator[Batch]:
         """The batches of epoch after epoch from the one numbered `first` of them all."""
@@ -116,76 +111,27 @@ class EvalLoader:
     def __init__(
         self, split: Split, *, batch_size: int, max_batches: int | None, num_workers: int = 0
     ) -> None:
-        self.size, self.batch_size, self.max_batches = len(split), batch_size, max_batches
-        self._fetch = _Fetch(split)
-        self._workers = _worker_loader(self._fetch, num_workers)
+        self.split, self.batch_size, self.max_batches = split, batch_size, max_batches
+        self._workers = _workers(split, num_workers)
 
     def batches(self) -> Iterator[Batch]:
         """The batches of this process."""
-        starts = range(0, self.size, self.batch_size)[: self.max_batches]
+        size = len(self.split)
+        starts = range(0, size, self.batch_size)[: self.max_batches]
         mine = starts[process_index() :: num_processes()]
-        keys: list[_Key] = [
-            (list(range(start, min(start + self.batch_size, self.size))), 0) for start in mine
+        keys: list[Key] = [
+            (list(range(start, min(start + self.batch_size, size))), 0) for start in mine
         ]
-        yield from _run(self._fetch, self._workers, keys)
+        yield from _run(self.split, self._workers, keys)
 
 
-class _Fetch(Dataset[Batch]):
-    def __init__(self, split: Split) -> None:
-        self.split = split
-
-    def __getitem__(self, key: _Key) -> Batch:
-        indices, seed = key
-        return self.split.fetch(indices, seed=seed)
+def _workers(split: Split, num_workers: int) -> WorkerBatches | None:
+    return WorkerBatches(split, num_workers) if num_workers else None
 
 
-class _Keys:
-    """What the workers fetch next; set anew for every pass, so that they live on."""
-
-    keys: Sequence[_Key] = ()
-
-    def __iter__(self) -> Iterator[_Key]:
-        return iter(self.keys)
-
-    def __len__(self) -> int:
-        return len(self.keys)
-
-
-def _worker_loader(fetch: _Fetch, num_workers: int) -> tuple[_Keys, DataLoader[Batch]] | None:
-    if not num_workers:
-        return None
-    keys = _Keys()
-    loader = DataLoader(
-        fetch,
-        batch_size=None,
-        sampler=keys,
-        num_workers=num_workers,
-        persistent_workers=True,
-        collate_fn=_same,
-        worker_init_fn=_leave_signals,
-        pin_memory=torch.cuda.is_available(),
-        generator=torch.Generator(),  # else it draws from the one that dropout draws from
-    )
-    return keys, loader
-
-
-def _leave_signals(_: int) -> None:
-    """Ctrl-C reaches the workers too: they go on until training has its checkpoint."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-def _same(batch: Any) -> Any:
-    return batch
-
-
-def _run(
-    fetch: _Fetch, workers: tuple[_Keys, DataLoader[Batch]] | None, keys: Sequence[_Key]
-) -> Iterator[Batch]:
-    if workers is None:
-        for key in keys:
-            yield fetch[key]
+def _run(split: Split, workers: WorkerBatches | None, keys: Sequence[Key]) -> Iterator[Batch]:
+    if workers is not None:
+        yield from workers.fetch(keys)
         return
-    waiting, loader = workers
-    waiting.keys = keys
-    yield from loader
+    for indices, seed in keys:
+        yield split.fetch(indices, seed=seed)

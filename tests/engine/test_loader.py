@@ -65,3 +65,35 @@ def test_evaluation_visits_all_in_order_or_stops_early() -> None:
     whole = EvalLoader(Numbers(7), batch_size=3, max_batches=None)
     assert _indices(whole.batches()) == [[0, 1, 2], [3, 4, 5], [6]]
     assert _indices(EvalLoader(Numbers(7), batch_size=3, max_batches=1).batches()) == [[0, 1, 2]]
+
+
+class Pictures:
+    """Examples whose batches are ordered in memory otherwise than their axes."""
+
+    def __len__(self) -> int:
+        return 7
+
+    def fetch(self, indices: Sequence[int], *, seed: int) -> Batch:
+        values = torch.arange(7 * 4 * 5 * 3.0).view(7, 4, 5, 3)[list(indices)] + seed % 100
+        return Batch(values.permute(0, 3, 1, 2), {"row": torch.tensor(indices)})
+
+
+def test_workers_bring_the_batches_of_no_workers_and_never_write_to_one_that_was_brought() -> None:
+    alone, together = (
+        EvalLoader(Pictures(), batch_size=3, max_batches=None, num_workers=n) for n in (0, 2)
+    )
+    brought = [batch for _ in range(5) for batch in together.batches()]
+    expected = [batch for _ in range(5) for batch in alone.batches()]
+    for one, other in zip(brought, expected, strict=True):
+        for a, b in zip(one.tensors(), other.tensors(), strict=True):
+            assert torch.equal(a, b)
+
+
+def test_workers_begin_anew_after_a_pass_that_was_left() -> None:
+    loader = TrainLoader(Numbers(40), batch_size=2, seed=0, num_workers=2)
+    for _ in range(4):
+        left = loader.batches(0)
+        next(left)
+    assert _indices(loader.batches(0)) == _indices(
+        TrainLoader(Numbers(40), batch_size=2, seed=0).batches(0)
+    )
