@@ -96,6 +96,6 @@ def boundaries_of(labels: Array) -> Array:
     """
     right = np.pad(labels, ((0, 0), (0, 1)), mode="edge")[:, 1:]
     below = np.pad(labels, ((0, 1), (0, 0)), mode="edge")[1:]
-    found = ((labels != right) | (labels != below)).astype(np.float32)
+    found: Array = ((labels != right) | (labels != below)).astype(np.float32)[..., None]
     found[(labels == VOID) | (right == VOID) | (below == VOID)] = np.nan
-    return found[..., None]
+    return found
