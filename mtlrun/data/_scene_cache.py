@@ -1,7 +1,6 @@
 """Arrays on disk that several processes may build at once."""
 
 import logging
-import os
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mtlrun.core.data import DataError
+from mtlrun.core.files import write_whole
 from mtlrun.data._raycast import Array
 
 _LOG = logging.getLogger(__name__)
@@ -37,17 +37,8 @@ def cached(
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         _LOG.warning("%s is damaged (%s): it is made anew.", path, error)
     arrays = dict(build())
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with partial.open("wb") as file:
-                np.savez(file, **arrays)  # type: ignore[arg-type]  # numpy's annotation takes them for allow_pickle
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_whole(path, lambda partial: np.savez(partial, **arrays))  # type: ignore[arg-type]  # numpy's annotation takes them for allow_pickle
     except OSError as error:
         raise DataError(
             f"The cache file `{path}` should be writable. Found: {error}. Set data.cache_dir to a "

@@ -1,46 +1,24 @@
-"""Files that are whole or not there."""
+"""What a run writes and reads: logs, JSON, tensors."""
 
 import io
 import json
 import os
 import shutil
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from mtlrun.core.data import DataError
-
-_PARTIAL = ".partial"
-
-
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Writes a file under another name, and gives it its own when it is on the disk.
-
-    Whatever happens meanwhile (a kill, a full disk), `path` holds the old content or the new.
-
-    Raises:
-        OSError: If it cannot be written; it names `path`.
-    """
-    partial = path.with_name(f".{path.name}.{os.getpid()}{_PARTIAL}")
-    with _naming(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            write(partial)
-            with partial.open("rb+") as file:
-                os.fsync(file.fileno())
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+from mtlrun.core.files import naming, partial_of, write_whole
 
 
 def link_or_copy(source: Path, path: Path) -> None:
     """Gives a file another name, by a hard link where the file system can; whole or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}{_PARTIAL}")
-    with _naming(path):
+    partial = partial_of(path)
+    with naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.unlink(missing_ok=True)
         try:
@@ -53,19 +31,13 @@ def link_or_copy(source: Path, path: Path) -> None:
             partial.unlink(missing_ok=True)  # it stays where both names are links to one file
 
 
-def remove_partial(folder: Path) -> None:
-    """Removes what killed processes left in a folder that nobody else writes to."""
-    for partial in folder.glob(f".*{_PARTIAL}"):
-        partial.unlink(missing_ok=True)
-
-
 def append_line(path: Path, text: str) -> None:
     """Adds a line to a log.
 
     Raises:
         OSError: If it cannot be written; it names `path`.
     """
-    with _naming(path), path.open("a", encoding="utf-8") as log:
+    with naming(path), path.open("a", encoding="utf-8") as log:
         log.write(text + "\n")
 
 
@@ -128,14 +100,3 @@ def read_tensors(path: Path, device: torch.device | str = "cpu") -> dict[str, An
             f"Delete it and run again: that training then starts anew, all others are kept."
         ) from error
     return state
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Gives an error of the operating system, which knows no more than a number, the file's name."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno is None:
-            raise
-        raise OSError(error.errno, error.strerror, str(path)) from error

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from mtlrun.core.distributed import num_processes
+from mtlrun.core.files import write_whole
 from mtlrun.core.grouping import Group, Plan
 from mtlrun.core.method import Fitted, Scores
 from mtlrun.core.task import Task
 from mtlrun.engine import distributed
 from mtlrun.engine.device import deterministic_algorithms, peak_memory
-from mtlrun.engine.files import write_json, write_text, write_whole
+from mtlrun.engine.files import write_json, write_text
 from mtlrun.engine.lab import Workbench
 from mtlrun.engine.progress import Speaker
 from mtlrun.engine.record import RunRecord, environment

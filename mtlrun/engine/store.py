@@ -11,7 +11,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from mtlrun.core.data import DataError
-from mtlrun.engine.files import read_json, remove_partial, write_json
+from mtlrun.core.files import remove_partial
+from mtlrun.engine.files import read_json, write_json
 
 FORMAT = 1  # raised when the same settings begin to give another result
 

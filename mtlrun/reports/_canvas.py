@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mtlrun.reports._files import write_whole
+from mtlrun.core.files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

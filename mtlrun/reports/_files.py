@@ -1,26 +1,11 @@
-"""Figures and tables as files that are whole or not there."""
+"""Tables as files that are whole or not there."""
 
 import csv
-import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Writes a file beside its place and moves it there when it is complete.
-
-    Args:
-        path: Its place; folders are made.
-        write: Given the path to write to; it ends like `path`, so that formats can be guessed.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
-    try:
-        write(partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+from mtlrun.core.files import write_whole
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

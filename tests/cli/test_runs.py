@@ -209,7 +209,7 @@ def test_a_full_disk_is_told_and_the_run_goes_on_afterwards(tmp_path: Path) -> N
     assert done.returncode == 1
     assert "There should be room for outputs/store" in done.stderr
     assert "Traceback" not in done.stderr
-    assert not list(tmp_path.rglob("*.partial"))
+    assert not list(tmp_path.rglob(".partial-*"))
     assert "Traceback" in next(tmp_path.rglob("error.log")).read_text()
     assert _run(tmp_path, *words)[0] == 0
     assert not list(tmp_path.rglob("error.log"))

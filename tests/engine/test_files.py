@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Logs, links and tensors."""
 
 import errno
 from pathlib import Path
@@ -10,40 +10,14 @@ from mtlrun.engine.files import (
     append_line,
     link_or_copy,
     read_tensors,
-    remove_partial,
     write_tensors,
-    write_text,
-    write_whole,
 )
-
-
-def _fail(partial: Path) -> None:
-    partial.write_bytes(b"half")
-    raise OSError(errno.ENOSPC, "No space left on device")
-
-
-def test_a_failed_write_names_the_file_and_keeps_the_old_one(tmp_path: Path) -> None:
-    path = tmp_path / "plan.json"
-    write_text(path, "old")
-    with pytest.raises(OSError, match="No space left") as caught:
-        write_whole(path, _fail)
-    assert caught.value.filename == str(path)
-    assert caught.value.errno == errno.ENOSPC
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_line_that_cannot_be_added_names_the_log(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="metrics") as caught:
         append_line(tmp_path / "missing" / "metrics.jsonl", "{}")
     assert caught.value.filename == str(tmp_path / "missing" / "metrics.jsonl")
-
-
-def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> None:
-    (tmp_path / ".checkpoint.pt.123.partial").write_bytes(b"half")
-    write_text(tmp_path / "settings.json", "{}")
-    remove_partial(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["settings.json"]
 
 
 def test_tensors_and_plain_values_read_back(tmp_path: Path) -> None:

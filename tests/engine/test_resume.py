@@ -130,7 +130,7 @@ def test_a_death_while_writing_a_checkpoint_leaves_the_previous_one(
             run(toy_setup(tmp_path / "full", trainer=trainer))
     (folder,) = (p for p in (tmp_path / "full" / "store").iterdir() if p.name != "locks")
     assert torch.load(folder / "checkpoint.pt", weights_only=True)["standing"]["step"] == 6
-    assert not list(folder.glob(".*partial"))
+    assert not list(folder.glob(".partial*"))
     again = run(toy_setup(tmp_path / "full", trainer=trainer))
     assert again.result["scores"] == whole.result["scores"]
 
@@ -208,9 +208,9 @@ def test_what_a_killed_process_left_half_written_does_not_stay(
         with pytest.raises(Killed):
             run(toy_setup(tmp_path))
     (folder,) = (p for p in (tmp_path / "store").iterdir() if p.name != "locks")
-    (folder / ".checkpoint.pt.1.partial").write_bytes(b"half")
+    (folder / ".partial-1-checkpoint.pt").write_bytes(b"half")
     run(toy_setup(tmp_path))
-    assert not list(folder.glob(".*partial"))
+    assert not list(folder.glob(".partial*"))
 
 
 def test_a_loss_that_is_not_finite_names_task_phase_and_step(tmp_path: Path) -> None:
