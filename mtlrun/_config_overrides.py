@@ -1,6 +1,7 @@
 """The words of a command line: their syntax, their keys, and the runs of a sweep."""
 
 import itertools
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from hydra.errors import HydraException
 
 from mtlrun._catalogue import did_you_mean, options
 
+# A value with an equals sign as in the names of runs' folders, which Hydra reads in quotes only.
+_UNQUOTED = re.compile(r"[\w./+~-]+=[\w./+~,=-]*")
 OPTIONAL = ("recipe", "experiment")  # groups of which no file need be chosen
 
 
@@ -58,7 +61,8 @@ def parse(
                 f"as one value is written {key}=[a,b], a text with a comma {key}=\"'a,b'\"."
             )
         elif key not in groups or override.is_delete():
-            values.append(Value(key, word, adds=override.is_add() or override.is_force_add()))
+            read = str(override.input_line)
+            values.append(Value(key, read, adds=override.is_add() or override.is_force_add()))
         elif (choice := _choose(key, override.value(), conf, problems)) is None:
             unknown.add(key)
         elif choices.setdefault(key, choice) != choice:
@@ -109,10 +113,13 @@ def expand(words: Sequence[str], config_loader: Any) -> list[list[str]]:
 
 
 def _parse_word(word: str, problems: list[str]) -> Override | None:
+    parser = OverridesParser.create()
+    key, _, text = word.partition("=")
     try:
-        return OverridesParser.create().parse_override(word)
+        return parser.parse_override(word)
     except HydraException as error:
-        key, _, text = word.partition("=")
+        if _UNQUOTED.fullmatch(text):
+            return parser.parse_override(f"{key}='{text}'")
         reason = str(error).splitlines()[0]
         problems.append(
             f"`{word}` cannot be read ({reason}). Quote special characters: {key}=\"'{text}'\"."

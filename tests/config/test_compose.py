@@ -100,6 +100,12 @@ def test_everything_that_is_wrong_is_told_at_once(conf: Path) -> None:
     assert "`optimizer.lr` should be a number" in text
 
 
+@pytest.mark.parametrize("key", ["plan", "affinity", "folder", "outputs"])
+def test_the_name_of_a_runs_folder_needs_no_quotes(conf: Path, key: str) -> None:
+    path = "outputs/a/tag/backbone.width=8,data.tasks-315e3ebb/seed0/plan.json"
+    assert compose([f"{key}={path}"], conf=conf).top[key] == Path(path)
+
+
 def test_unknown_option_suggests_the_nearest(conf: Path) -> None:
     assert "Did you mean `backbone=narrow`?" in _problems(["backbone=narow"], conf)
 
