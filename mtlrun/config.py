@@ -46,6 +46,7 @@ class Composed:
         factories: Checked constructors by group.
         built: What could be built without reading data, by group.
         top: The values that belong to no group, in the types of a run's setup.
+        set_keys: Groups and values that the command line set.
     """
 
     values: Mapping[str, Any]
@@ -54,6 +55,7 @@ class Composed:
     factories: Mapping[str, Factory]
     built: Mapping[str, Any]
     top: Mapping[str, Any]
+    set_keys: tuple[str, ...] = ()
 
 
 def compose(
@@ -95,7 +97,8 @@ def compose(
     folder = top["folder"] or (
         top["outputs"] / choices["data"] / choices["method"] / name / f"seed{top['seed']}"
     )
-    return Composed(config, choices, folder, factories, built, top)
+    set_keys = (*layers.chosen, *(value.key for value in values))
+    return Composed(config, choices, folder, factories, built, top, set_keys)
 
 
 def build(composed: Composed) -> RunSetup:
@@ -127,6 +130,7 @@ def build(composed: Composed) -> RunSetup:
         solver=built["solver"],
         trainer=built["trainer"],
         logger=functools.partial(_track, factories["logger"]) if "logger" in factories else None,
+        set_keys=composed.set_keys,
         **{k: top[k] for k in ("seed", "phase", "plan", "affinity", "select_on", "dry_run")},
     )
 

@@ -276,16 +276,19 @@ class Lab(Protocol):
     Attributes:
         tasks: All tasks of the data.
         data: The dataset.
-        solver: Finds groups.
         seed: Of the run; every stream of draws is `seed_for(seed, purpose)`.
         given_affinity: A stored affinity to plan from instead of collecting one.
     """
 
     tasks: tuple[Task, ...]
     data: DataSource
-    solver: GroupingSolver
     seed: int
     given_affinity: Affinity | None
+
+    @property
+    def solver(self) -> GroupingSolver:
+        """Finds groups."""
+        ...
 
     def make_backbone(self, purpose: str = "backbone") -> Backbone:
         """A fresh encoder; the same purpose gives the same initial weights."""

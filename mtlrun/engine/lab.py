@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from mtlrun.core.data import Split
 from mtlrun.core.distributed import num_processes
-from mtlrun.core.grouping import Affinity
+from mtlrun.core.grouping import Affinity, GroupingSolver
 from mtlrun.core.identity import identity_of
 from mtlrun.core.method import AffinityCollector, Fitted, LossWeighting, UpdateRule
 from mtlrun.core.model import Backbone, MultiTaskModel
@@ -26,6 +26,9 @@ from mtlrun.engine.settings import RunSetup
 from mtlrun.engine.store import Entry, Store
 
 Phase = Literal["collect", "train"]
+
+# Settings that not every run asks for.
+_ASKED_FOR = ("solver", "weighting", "method.collector", "trainer.collect_epochs")
 
 RESULT = (  # what a run reads of a training's result.json
     "tasks", "scores", "num_steps", "num_parameters", "seconds", "peak_memory", "learned",
@@ -60,7 +63,7 @@ class Workbench:
 
     def __init__(self, setup: RunSetup, speaker: Speaker) -> None:
         self.setup, self.speaker = setup, speaker
-        self.data, self.solver, self.seed = setup.data, setup.solver, setup.seed
+        self.data, self.seed = setup.data, setup.seed
         self.tasks = setup.data.tasks
         self.given_affinity = (
             None if setup.affinity is None else _read_affinity(setup.affinity, self._names())
@@ -72,6 +75,13 @@ class Workbench:
         self.tracker: Any = None
         self._store = Store(setup.folder / "store" if setup.store is None else setup.store)
         self._steps_tracked = 0
+        self._used: set[str] = set()
+
+    @property
+    def solver(self) -> GroupingSolver:
+        """Finds groups."""
+        self._used.add("solver")
+        return self.setup.solver
 
     def make_backbone(self, purpose: str = "backbone") -> Backbone:
         """A fresh encoder; the same purpose gives the same initial weights."""
@@ -80,12 +90,24 @@ class Workbench:
 
     def make_weighting(self) -> LossWeighting:
         """A fresh weighting, as configured."""
+        self._used.add("weighting")
         with seeded(self.seed, "weighting"):
             return self.setup.make_weighting()
 
     def say(self, text: str) -> None:
         """A line for the person who watches."""
         self.speaker.say(text)
+
+    def without_effect(self) -> list[str]:
+        """What the command line set and no part of the run has asked for."""
+        idle = [place for place in _ASKED_FOR if place not in self._used]
+        if self.setup.phase == "collect":  # phase 2 may ask yet
+            idle = [place for place in idle if place != "weighting"]
+        return [
+            key
+            for key in self.setup.set_keys
+            if any(key == place or key.startswith(f"{place}.") for place in idle)
+        ]
 
     def save_affinity(self, affinity: Affinity) -> None:
         """Writes the run's affinity.json."""
@@ -119,6 +141,8 @@ class Workbench:
     ) -> Fitted:
         """Trains a model, or finds the same training in the store, or resumes it."""
         wanted = Assignment(rule, model, tuple(tasks), phase, tuple(observers), tuple(after))
+        self._used |= {"method.collector"} if observers else set()
+        self._used |= {"trainer.collect_epochs"} if phase == "collect" else set()
         if self.setup.dry_run:
             return self._try(wanted)
         entry = self._entry(wanted)

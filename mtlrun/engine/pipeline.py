@@ -98,6 +98,8 @@ def _run(setup: RunSetup, lab: Workbench, illustrate: Illustrate | None) -> Outc
         write_text(setup.folder / "plan.json", plan.to_json() + "\n")
     lab.say("Groups: " + "; ".join("+".join(group.tasks) for group in plan.groups))
     trainings = {} if setup.phase == "collect" else setup.method.train(lab, plan)
+    for key in lab.without_effect():
+        lab.say(f"Warning: `{key}` has no effect: nothing in this run asks for it.")
     seconds = {"collect": planned - begin, "train": time.monotonic() - planned}
     result = _result(setup, lab, plan, trainings, seconds)
     if distributed.is_first() and not setup.dry_run:

@@ -103,6 +103,8 @@ class RunSetup:
         select_on: The split that picks the best of several groups that serve a task. "test" is
             PTG's published rule (Section 5.1); both are reported.
         dry_run: Configuration, data, one step and estimates only.
+        set_keys: What the command line set, such as "solver.num_groups"; what of it has no effect
+            is warned of.
     """
 
     config: Mapping[str, Any]
@@ -124,3 +126,4 @@ class RunSetup:
     affinity: Path | None = None
     select_on: Literal["val", "test"] = "val"
     dry_run: bool = False
+    set_keys: tuple[str, ...] = ()

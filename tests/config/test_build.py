@@ -23,6 +23,7 @@ def test_setup_holds_what_was_configured(conf: Path) -> None:
     assert (setup.seed, setup.phase, setup.store) == (3, "collect", Path("out/store"))
     assert setup.logger is None
     assert setup.choices["recipe"] == "b"
+    assert set(setup.set_keys) == {"data", "seed", "trainer", "phase", "optimizer"}
     backbone = setup.make_backbone(InputSpec("vector", (3,)))
     assert isinstance(backbone, fakes.WideBackbone)
     assert backbone.inputs.shape == (3,)

@@ -167,6 +167,46 @@ def test_a_given_file_without_effect_is_warned_of(
     assert "Warning: `affinity` has no effect" in capsys.readouterr().err
 
 
+ALL_SET = (
+    "solver.num_groups", "weighting", "method.collector.every", "trainer.collect_epochs", "seed",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("method", "idle"),
+    [
+        (HPS(), {"solver.num_groups", "method.collector.every", "trainer.collect_epochs"}),
+        (SingleTask(), set(ALL_SET) - {"seed"}),
+        (Grouping(), set()),
+    ],
+    ids=["hps", "single_task", "grouping"],
+)
+def test_a_setting_without_effect_is_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], method: Method, idle: set[str]
+) -> None:
+    run(toy_setup(tmp_path, method=method, set_keys=ALL_SET))
+    said = capsys.readouterr().err
+    assert {key for key in ALL_SET if f"`{key}` has no effect" in said} == idle
+
+
+def test_a_collector_that_a_given_affinity_replaces_is_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "affinity.json"
+    path.write_text(Counting().affinity().to_json())
+    run(toy_setup(tmp_path, method=Grouping(), affinity=path, set_keys=ALL_SET))
+    said = capsys.readouterr().err
+    assert "`method.collector.every` has no effect" in said
+    assert "`solver.num_groups` has no effect" not in said
+
+
+def test_phase_2_is_not_missed_where_it_is_not_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(toy_setup(tmp_path, method=SingleTask(), phase="collect", set_keys=("weighting",)))
+    assert "no effect" not in capsys.readouterr().err
+
+
 def test_a_finished_run_is_not_that_of_a_plan_edited_since(tmp_path: Path) -> None:
     path = tmp_path / "plan.json"
     path.write_text(Plan((Group.of(NAMES),)).to_json())
