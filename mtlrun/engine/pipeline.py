@@ -82,8 +82,9 @@ def _run(setup: RunSetup, lab: Workbench, illustrate: Illustrate | None) -> Outc
         if done is not None:
             _check_given(setup, done)
             lab.say(f"Already done: {setup.folder}")
+            done = _with_references(lab, record, done)
             return Outcome(
-                done | {"folder": str(setup.folder)}, setup.folder, True, distributed.is_first()
+                {**done, "folder": str(setup.folder)}, setup.folder, True, distributed.is_first()
             )
         if setup.logger is not None and distributed.is_first():
             lab.tracker = setup.logger(setup.config, setup.folder)
@@ -239,7 +240,6 @@ def _result(
     chosen = [_serve(lab.tasks, grouping, trainings, setup.select_on) for grouping in groupings]
     other = "test" if setup.select_on == "val" else "val"
     alternative = _serve(lab.tasks, groupings[0], trainings, other)
-    references = setup.method.references(lab)
     result |= {
         "scores": chosen[0][1] if not plan.draws else _mean([scores for _, scores in chosen]),
         "served_by": {task: list(group.tasks) for task, group in chosen[0][0].items()},
@@ -250,13 +250,32 @@ def _result(
         ]
         if plan.draws
         else None,
-        "single_task": {
-            task: {split: own[task] for split, own in fitted.scores.items()}
-            for task, fitted in references.items()
-        }
-        or None,
+        "single_task": _references(lab) or None,
     }
     return result
+
+
+def _references(lab: Workbench) -> dict[str, Any]:
+    """Scores of the single-task trainings that the store holds, by task and split."""
+    found = lab.setup.method.references(lab)
+    return {
+        task: {split: own[task] for split, own in fitted.scores.items()}
+        for task, fitted in found.items()
+    }
+
+
+def _with_references(
+    lab: Workbench, record: RunRecord, done: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """A finished run's result with the single-task trainings that were added to the store since."""
+    before = done.get("single_task") or {}
+    references = before | _references(lab)
+    if references == before:
+        return done
+    completed = {**done, "single_task": references}
+    if distributed.is_first():
+        write_json(record.result, completed)
+    return completed
 
 
 def _training(phase: str, fitted: Fitted) -> dict[str, Any]:

@@ -92,6 +92,28 @@ def test_methods_share_single_task_trainings_and_are_compared_with_them(tmp_path
     assert lonely.result["single_task"] is None
 
 
+def test_a_finished_run_finds_references_that_were_trained_since(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    before = run(toy_setup(tmp_path / "hps", method=HPS(), store=store))
+    assert before.result["single_task"] is None
+    alone = run(toy_setup(tmp_path / "stl", method=SingleTask(), store=store))
+    after = run(toy_setup(tmp_path / "hps", method=HPS(), store=store))
+    assert after.was_done
+    assert after.result["single_task"]["a"]["test"] == alone.result["scores"]["test"]["a"]
+    stored = json.loads((after.folder / "result.json").read_text())
+    assert stored["single_task"] == after.result["single_task"]
+    assert stored["scores"] == before.result["scores"]
+
+
+def test_a_finished_run_keeps_references_that_the_store_has_lost(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    run(toy_setup(tmp_path / "stl", method=SingleTask(), store=store))
+    before = run(toy_setup(tmp_path / "hps", method=HPS(), store=store))
+    next(store.glob("*/result.json")).unlink()
+    after = run(toy_setup(tmp_path / "hps", method=HPS(), store=store))
+    assert after.result["single_task"] == before.result["single_task"]
+
+
 def test_optimal_is_the_best_of_all_groupings_by_validation(tmp_path: Path) -> None:
     store = tmp_path / "store"
     best = run(toy_setup(tmp_path / "optimal", method=Optimal(), store=store))
