@@ -153,6 +153,9 @@ def print_summary(result: Result, console: Console) -> None:
         _print_missing(result, console)
     else:
         _say(console, "collected and planned only; nothing was trained on the plan")
+    for name in ("plan", "affinity"):  # else the groups would pass for the method's own
+        if result["config"].get(name):
+            _say(console, f"{name} given: {result['config'][name]}", soft_wrap=True)
     _print_groups(result, groups, console)
     for line in learned_lines(result):
         _say(console, line)
@@ -240,7 +243,10 @@ def _costs(result: Result) -> list[str]:
     reused = sum(1 for t in trainings if t["reused"])
     times = [f"{phase} {_duration(seconds)}" for phase, seconds in result["seconds"].items()]
     lines = [f"time: {', '.join(times)}"] if times else []
-    lines.append(f"trainings: {len(trainings)}, of which {reused} reused from the store")
+    seconds = _duration(sum(training["seconds"] for training in trainings))
+    lines.append(
+        f"trainings: {len(trainings)} in {seconds}, of which {reused} reused from the store"
+    )
     if trained:
         parameters = sum(t["num_parameters"] for t in trained)
         models = "1 model" if len(trained) == 1 else f"{len(trained)} models"

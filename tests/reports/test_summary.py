@@ -135,10 +135,16 @@ def test_printed_result_tells_groups_costs_and_where_files_are(
     assert "group 1: HUFL, HULL" in lines
     assert "group 2: HULL, OT (scored here: OT)" in lines
     assert "time: collect 12.3 s, train 1 h 2 min" in lines
-    assert "trainings: 3, of which 1 reused from the store" in lines
+    assert "trainings: 3 in 3 min 3 s, of which 1 reused from the store" in lines
     assert "parameters: 1,200,000 in 2 models" in lines
     assert "peak memory: 128 MiB" in lines
     assert lines[-2:] == [f"folder: {tmp_path}", f"figure: {figure}"]
+
+
+def test_a_plan_or_affinity_that_was_given_is_named(result: dict[str, Any]) -> None:
+    assert "given" not in printed(result)
+    result["config"] = {"plan": None, "affinity": "runs/a=1/affinity.json"}
+    assert "affinity given: runs/a=1/affinity.json" in printed(result)
 
 
 def test_a_run_that_only_planned_says_so(result: dict[str, Any]) -> None:
