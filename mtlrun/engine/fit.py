@@ -77,7 +77,7 @@ class Training:
         seed: Of the generators that layers draw from.
         phase: For the log and for errors.
         title: For people.
-        track: Given every line of the log as (scalars, step).
+        track: Given the numbers of every line of the log.
         held_out: Batches of the examples that the rule holds out, one a step; None without.
     """
 
@@ -94,7 +94,7 @@ class Training:
     seed: int
     phase: str
     title: str
-    track: Callable[[Mapping[str, float], int], None] | None = None
+    track: Callable[[Mapping[str, float]], None] | None = None
     held_out: TrainLoader | None = None
     standing: Standing = field(default_factory=Standing)
 
@@ -270,7 +270,7 @@ class Training:
         }
         append_line(self.entry.metrics, json.dumps(line | dict(scalars)))
         if self.track is not None:
-            self.track(scalars, self.standing.step)
+            self.track(scalars)
 
     def _checkpoint_if_due(self, *, epoch_ended: bool = False) -> None:
         every = self.trainer.checkpoint_every

@@ -109,6 +109,12 @@ class Workbench:
             if any(key == place or key.startswith(f"{place}.") for place in idle)
         ]
 
+    def track(self, scalars: Mapping[str, float]) -> None:
+        """Gives the optional tracker numbers, a step of its own after those before."""
+        if self.tracker is not None and scalars:
+            self._steps_tracked += 1
+            self.tracker.log(scalars, self._steps_tracked)
+
     def save_affinity(self, affinity: Affinity) -> None:
         """Writes the run's affinity.json."""
         self.affinity = affinity
@@ -201,7 +207,7 @@ class Workbench:
             self.seed,
             wanted.phase,
             wanted.title,
-            self._track,
+            self.track,
             reserve,
         )
 
@@ -314,11 +320,6 @@ class Workbench:
 
     def _wait(self, title: str) -> Callable[[], None]:
         return lambda: self.say(f"{title}: another process trains the same; waiting for it.")
-
-    def _track(self, scalars: Mapping[str, float], step: int) -> None:
-        if self.tracker is not None:
-            self._steps_tracked += 1
-            self.tracker.log(scalars, self._steps_tracked)
 
     def _names(self) -> tuple[str, ...]:
         return tuple(task.name for task in self.tasks)

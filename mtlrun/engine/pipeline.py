@@ -138,6 +138,14 @@ def _write(
         record.keep_weights(_weights_name(group), fitted.weights)
     if illustrate is not None:
         illustrate(record.folder, result)
+    lab.track(
+        {
+            f"final/{split}/{task}/{name}": value
+            for split, by_task in result.get("scores", {}).items()
+            for task, own in by_task.items()
+            for name, value in own.items()
+        }
+    )
     if lab.tracker is not None:
         for figure in sorted((record.folder / "figures").glob("*.png")):
             lab.tracker.image(figure.stem, figure)

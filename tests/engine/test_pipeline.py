@@ -1,6 +1,7 @@
 """What a run leaves, reuses and refuses."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from mtlrun.core.data import DataError
 from mtlrun.core.grouping import Affinity, Group, Plan
 from mtlrun.core.method import AffinityCollector, Method, StepOutput, TrainingPoint
 from mtlrun.engine.pipeline import _weights_name, run
+from mtlrun.engine.tracker import Tracker
 from mtlrun.methods._groups import AffinityMethod
 from mtlrun.methods.hps import HPS
 from mtlrun.methods.optimal import Optimal
@@ -90,6 +92,42 @@ def test_methods_share_single_task_trainings_and_are_compared_with_them(tmp_path
     assert joint.result["single_task"]["a"]["test"] == alone.result["scores"]["test"]["a"]
     lonely = run(toy_setup(tmp_path / "lonely", method=HPS()))
     assert lonely.result["single_task"] is None
+
+
+class Recording(Tracker):
+    def __init__(self) -> None:
+        self.rows: list[tuple[dict[str, float], int]] = []
+        self.ended = 0
+
+    def on_start(self, config: object, folder: Path) -> None: ...
+
+    def on_log(self, scalars: Mapping[str, float], step: int) -> None:
+        self.rows.append((dict(scalars), step))
+
+    def on_image(self, name: str, path: Path) -> None: ...
+
+    def on_finish(self) -> None:
+        self.ended += 1
+
+
+def test_a_tracker_is_given_the_final_scores_also_of_reused_trainings(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    trackers = [Recording(), Recording()]
+    for k, tracker in enumerate(trackers):
+        outcome = run(
+            toy_setup(tmp_path / str(k), store=store, logger=lambda *_, tracker=tracker: tracker)
+        )
+    expected = {
+        f"{split}/{task}/{name}": value
+        for split, by_task in outcome.result["scores"].items()
+        for task, own in by_task.items()
+        for name, value in own.items()
+    }
+    for tracker in trackers:
+        assert tracker.rows[-1][0] == {f"final/{name}": value for name, value in expected.items()}
+        assert tracker.ended == 1
+    steps = [step for _, step in trackers[0].rows]
+    assert steps == sorted(set(steps))
 
 
 def test_a_finished_run_finds_references_that_were_trained_since(tmp_path: Path) -> None:
