@@ -266,7 +266,10 @@ def fingerprint(point: TrainingPoint) -> str:
     add({n: (id(p.grad), p.grad) for n, p in model.named_parameters()})
     add({n: (id(b), b) for n, b in model.named_buffers()})
     add(
-        {n: (m.training, sorted(vars(m)), dict(m._forward_hooks)) for n, m in model.named_modules()}
+        {
+            n: (m.training, sorted(vars(m)), dict(m._forward_hooks), dict(m._forward_pre_hooks))
+            for n, m in model.named_modules()
+        }
     )
     add([getattr(m, "track_running_stats", None) for m in model.modules()])
     add(point.optimizer.state_dict())
