@@ -17,8 +17,10 @@ from mtlrun.core.model import Backbone, MultiTaskModel
 from mtlrun.core.seeding import seed_for, seeded
 from mtlrun.engine import distributed
 from mtlrun.engine.device import device_named, peak_memory, reset_peak_memory
-from mtlrun.engine.files import read_json, read_tensors, write_json, write_tensors, write_text
+from mtlrun.engine.files import read_tensors, write_text
+from mtlrun.engine.finished import finish, read_fitted
 from mtlrun.engine.fit import Training, step_settings
+from mtlrun.engine.given import read_affinity
 from mtlrun.engine.interrupt import deferred
 from mtlrun.engine.loader import EvalLoader, TrainLoader, held_out
 from mtlrun.engine.progress import Speaker
@@ -29,10 +31,6 @@ Phase = Literal["collect", "train"]
 
 # Settings that not every run asks for.
 _ASKED_FOR = ("solver", "weighting", "method.collector", "trainer.collect_epochs")
-
-RESULT = (  # what a run reads of a training's result.json
-    "tasks", "scores", "num_steps", "num_parameters", "seconds", "peak_memory", "learned",
-)  # fmt: skip
 _SCORED: tuple[Literal["val", "test"], ...] = ("val", "test")
 
 
@@ -66,7 +64,7 @@ class Workbench:
         self.data, self.seed = setup.data, setup.seed
         self.tasks = setup.data.tasks
         self.given_affinity = (
-            None if setup.affinity is None else _read_affinity(setup.affinity, self._names())
+            None if setup.affinity is None else read_affinity(setup.affinity, self._names())
         )
         self.device = distributed.start(device_named(setup.trainer.device))
         self.affinity: Affinity | None = None
@@ -133,7 +131,7 @@ class Workbench:
         entry = self._entry(Assignment(rule, model, tuple(tasks), phase))
         if not distributed.from_first(entry.is_finished()):
             return None
-        return _read_fitted(entry)
+        return read_fitted(entry)
 
     def fit(
         self,
@@ -183,9 +181,9 @@ class Workbench:
         for name in _SCORED:
             scores[name] = training.evaluate(self._eval_loader(name))
         if distributed.is_first():
-            _finish(entry, training, scores, peak_memory(self.device))
+            finish(entry, training, scores, peak_memory(self.device))
         distributed.from_first(True)  # nobody reads before the first has written
-        return _read_fitted(entry, reused=False)
+        return read_fitted(entry, reused=False)
 
     def _training(self, entry: Entry, wanted: Assignment) -> Training:
         trainer = self.setup.trainer
@@ -271,7 +269,7 @@ class Workbench:
             for observer, state in zip(wanted.observers, states, strict=True):
                 observer.load_state_dict(state)
         self.say(f"{wanted.title}: reused from the store ({entry.key}).")
-        return _read_fitted(entry)
+        return read_fitted(entry)
 
     def _entry(self, wanted: Assignment) -> Entry:
         trainer = self.setup.trainer
@@ -323,62 +321,6 @@ class Workbench:
 
     def _names(self) -> tuple[str, ...]:
         return tuple(task.name for task in self.tasks)
-
-
-def _finish(entry: Entry, training: Training, scores: Mapping[str, Any], peak: int) -> None:
-    model = training.model
-    write_tensors(entry.weights, model.state_dict())
-    write_tensors(
-        entry.observers, {"observers": [dict(o.state_dict()) for o in training.observers]}
-    )
-    write_json(
-        entry.result,
-        {
-            "key": entry.key,
-            "tasks": [task.name for task in training.tasks],
-            "scores": scores,
-            "num_steps": training.standing.step,
-            "best_step": training.standing.best_step,
-            "select": training.trainer.select,
-            "num_parameters": sum(p.numel() for p in model.parameters()),
-            "seconds": training.standing.seconds,
-            "peak_memory": peak,
-            "learned": dict(model.learned()),
-        },
-    )
-    entry.checkpoint.unlink(missing_ok=True)
-    entry.best.unlink(missing_ok=True)
-
-
-def _read_fitted(entry: Entry, *, reused: bool = True) -> Fitted:
-    result = read_json(entry.result, keys=RESULT)
-    return Fitted(
-        entry.key,
-        entry.weights,
-        tuple(result["tasks"]),
-        result["scores"],
-        result["num_steps"],
-        result["num_parameters"],
-        result["seconds"],
-        result["peak_memory"],
-        reused,
-        result["learned"],
-    )
-
-
-def _read_affinity(path: Path, tasks: tuple[str, ...]) -> Affinity:
-    if not path.is_file():
-        raise ValueError(f"`affinity` should be a file. Found nothing at {path}.")
-    try:
-        affinity = Affinity.from_json(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
-    if affinity.tasks != tasks:
-        raise ValueError(
-            f"The affinity in {path} should be of the tasks {', '.join(tasks)}. "
-            f"Found {', '.join(affinity.tasks)}."
-        )
-    return affinity
 
 
 def _duration(seconds: float) -> str:
