@@ -74,6 +74,7 @@ class Workbench:
         self._store = Store(setup.folder / "store" if setup.store is None else setup.store)
         self._steps_tracked = 0
         self._used: set[str] = set()
+        self._warned_of_statistics = False
 
     @property
     def solver(self) -> GroupingSolver:
@@ -230,13 +231,20 @@ class Workbench:
 
     def _on_device(self, model: MultiTaskModel) -> MultiTaskModel:
         model.to(self.device)
-        if num_processes() > 1 and self.device.type != "cuda" and distributed.has_batch_norm(model):
+        if self._splits_statistics(model) and not self._warned_of_statistics:
+            self._warned_of_statistics = True
             self.say(
                 "Warning: batch norm takes the statistics of each process's share of the batch: "
-                "torch synchronises them on CUDA only. Set backbone.norm=group for results that "
-                "do not depend on the number of processes."
+                "torch synchronises them on CUDA only. For results that do not depend on the "
+                "number of processes choose a backbone without batch norm, such as "
+                "backbone=resnet_small backbone.norm=group."
             )
         return distributed.with_synchronised_norm(model, self.device)
+
+    def _splits_statistics(self, model: MultiTaskModel) -> bool:
+        """Whether several processes come to other numbers than one."""
+        alone = num_processes() == 1 or self.device.type == "cuda"
+        return not alone and distributed.has_batch_norm(model)
 
     def _try(self, wanted: Assignment) -> Fitted:
         """Two steps of a training and one batch of evaluation, timed; nothing is kept."""
@@ -274,6 +282,7 @@ class Workbench:
     def _entry(self, wanted: Assignment) -> Entry:
         trainer = self.setup.trainer
         looks = trainer.select == "best_val" or trainer.patience is not None
+        splits = self._splits_statistics(wanted.model)
         return self._store.entry(
             {
                 "data": identity_of(self.data),
@@ -296,6 +305,7 @@ class Workbench:
                 "clip_norm": trainer.clip_norm,
                 "seed": self.seed,
             }
+            | ({"processes": num_processes()} if splits else {})
         )
 
     def _epochs(self, phase: Phase) -> int:

@@ -12,16 +12,19 @@ from mtlrun.core.batch import Batch
 from mtlrun.core.data import DataError
 from mtlrun.core.grouping import Affinity, Group, Plan
 from mtlrun.core.method import AffinityCollector, Method, StepOutput, TrainingPoint
+from mtlrun.engine.lab import Assignment, Workbench
 from mtlrun.engine.pipeline import _weights_name, run
+from mtlrun.engine.progress import Speaker
 from mtlrun.engine.tracker import Tracker
-from mtlrun.methods._groups import AffinityMethod
+from mtlrun.methods._groups import AffinityMethod, make_model
 from mtlrun.methods.hps import HPS
 from mtlrun.methods.optimal import Optimal
 from mtlrun.methods.random import Random
 from mtlrun.methods.single_task import SingleTask
 from mtlrun.solvers.exact import Exact
 from mtlrun.updates.joint import Joint
-from tests.toy import NAMES, ToyData, toy_setup
+from mtlrun.weightings.equal import Equal
+from tests.toy import NAMES, ToyBackbone, ToyData, toy_setup
 
 
 class Counting(AffinityCollector):
@@ -337,6 +340,22 @@ def test_evaluations_of_other_examples_are_other_trainings(tmp_path: Path) -> No
         for size in (2, 8)
     ]
     assert outcomes[0].result["scores"] != outcomes[1].result["scores"]
+
+
+@pytest.mark.parametrize(("norm", "same"), [("batch", False), ("layer", True)])
+def test_processes_that_share_no_statistics_make_another_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, norm: str, same: bool
+) -> None:
+    setup = toy_setup(tmp_path, make_backbone=lambda inputs: ToyBackbone(inputs, norm=norm))
+
+    def key() -> str:
+        lab = Workbench(setup, Speaker(quiet=True))
+        wanted = Assignment(Joint(Equal()), make_model(lab, NAMES), NAMES, "train")
+        return lab._entry(wanted).key
+
+    alone = key()
+    monkeypatch.setattr("mtlrun.engine.lab.num_processes", lambda: 2)
+    assert (key() == alone) == same
 
 
 def test_a_training_made_by_the_run_itself_is_not_reused(tmp_path: Path) -> None:
