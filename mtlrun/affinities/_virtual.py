@@ -1,6 +1,6 @@
 """Virtual updates: losses of one batch at other parameters, without a trace."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Literal
@@ -8,6 +8,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from mtlrun.affinities._first_pass import BatchNorm, first_pass
+from mtlrun.affinities._optimizer_copy import step_by_copy
 from mtlrun.affinities._stand_ins import (
     FewRowsLayer,
     StandIn,
@@ -18,53 +20,21 @@ from mtlrun.affinities._stand_ins import (
     is_unformed_input_layer,
     unformed_input_layer,
 )
+from mtlrun.affinities._trace import without_trace
 from mtlrun.core.distributed import average_, num_processes
 from mtlrun.core.gradients import (
     Gradient,
     SharedPass,
     outputs_gramian,
     partly_formed_gradients,
-    shared_pass,
     stored_gramian,
 )
 from mtlrun.core.layers import LayerCall, LayerRecorder
 from mtlrun.core.method import TrainingPoint
 from mtlrun.core.model import task_losses
-from mtlrun.core.seeding import RandomState
 
 Rule = Literal["sgd", "momentum", "optimizer"]
 Heads = Literal["fixed", "own", "all"]
-BatchNorm = Literal["batch_frozen", "batch", "running"]
-
-
-@contextmanager
-def without_trace(point: TrainingPoint) -> Iterator[list[tuple[Tensor, Tensor]]]:
-    """Puts back the model's buffers and modes and torch's generators, bit for bit, at the end.
-
-    Yields:
-        The model's buffers, each with a copy of its value.
-    """
-    modules = list(point.model.modules())
-    modes = [(module.training, getattr(module, "track_running_stats", None)) for module in modules]
-    buffers = [
-        (module, name, buffer, buffer.clone())
-        for module in modules
-        for name, buffer in module._buffers.items()
-        if buffer is not None
-    ]
-    random = RandomState.capture(next(point.model.parameters()).device)
-    try:
-        yield [(buffer, value) for _, _, buffer, value in buffers]
-    finally:
-        random.restore()
-        for module, (training, tracks) in zip(modules, modes, strict=True):
-            module.training = training
-            if tracks is not None:
-                module.track_running_stats = tracks
-        with torch.no_grad():
-            for module, name, buffer, value in buffers:
-                module._buffers[name] = buffer
-                buffer.copy_(value)
 
 
 @contextmanager
@@ -84,7 +54,7 @@ def virtual_updates(
         tasks: As of `VirtualUpdates`.
         rule: As of `VirtualUpdates`.
         heads: As of `VirtualUpdates`.
-        batch_norm: As of `_first_pass`.
+        batch_norm: As of `first_pass`.
         pairs: Whether there will be many more updates than tasks, so that more layers are worth a
             stand-in that answers for the moved weights.
     """
@@ -99,7 +69,7 @@ def virtual_updates(
         inputs = LayerRecorder(point.model, parameters, wanted)
         inner = LayerRecorder(point.model, parameters, has_few_rows)
         with inputs, inner:
-            forward, rewound = _first_pass(point, tasks, buffers, heads, batch_norm)
+            forward, rewound = first_pass(point, tasks, buffers, batch_norm, heads=heads != "fixed")
         unformed = [c for c in inputs.calls() if alone and is_unformed_input_layer(len(tasks), c)]
         updates = VirtualUpdates(
             point,
@@ -259,7 +229,7 @@ class VirtualUpdates:
         """
         if self._rule == "optimizer":
             rows = [self.gradients[t] for t in members]
-            self._optimizer_step(self._shared, [share * sum(p) for p in zip(*rows, strict=True)])
+            self._step(self._shared, [share * sum(p) for p in zip(*rows, strict=True)])
             return
         step = -share * self._point.learning_rate
         for layer in self._stand_ins:
@@ -330,7 +300,7 @@ class VirtualUpdates:
             return
         own, gradient = self._own[task], self.head_gradients[task]
         if self._rule == "optimizer":
-            self._optimizer_step(own, [share * part for part in gradient])
+            self._step(own, [share * part for part in gradient])
         else:
             centers = [self._centers[p] for p in own]
             _stepped(own, centers, gradient, -share * self._point.learning_rate)
@@ -354,20 +324,9 @@ class VirtualUpdates:
                     return torch.sub(self._values[p], buffer, alpha=drift)
         return self._values[p]
 
-    def _optimizer_step(self, parameters: Sequence[nn.Parameter], gradients: Gradient) -> None:
-        """One step of a copy of the optimizer from the training point, on some parameters only."""
-        grads = [(p, p.grad) for g in self._point.optimizer.param_groups for p in g["params"]]
-        try:
-            for p, _ in grads:
-                p.grad = None
-            for p, gradient in zip(parameters, gradients, strict=True):
-                p.copy_(self._values[p])
-                p.grad = gradient
-            shadow = _shadow(self._point.optimizer, parameters)
-            type(shadow).step(shadow)
-        finally:
-            for p, grad in grads:
-                p.grad = grad
+    def _step(self, parameters: Sequence[nn.Parameter], gradients: Gradient) -> None:
+        values = [self._values[p] for p in parameters]
+        step_by_copy(self._point.optimizer, parameters, values, gradients)
 
 
 def computing_type(point: TrainingPoint) -> torch.dtype:
@@ -394,62 +353,3 @@ def _stepped(
 ) -> None:
     for out, center, part in zip(outs, centers, gradient, strict=True):
         torch.add(center, part, alpha=step, out=out)
-
-
-def _shadow(
-    optimizer: torch.optim.Optimizer, parameters: Sequence[nn.Parameter]
-) -> torch.optim.Optimizer:
-    """An optimizer over the same parameters with a copy of the state of some of them."""
-    shadow: torch.optim.Optimizer = object.__new__(type(optimizer))
-    hooks = {name: type(value)() for name, value in vars(optimizer).items() if "_hooks" in name}
-    shadow.__dict__ |= {k: v for k, v in vars(optimizer).items() if k != "step"} | hooks
-    shadow.param_groups = [_copied(group) for group in optimizer.param_groups]
-    shadow.state = type(optimizer.state)(dict)
-    shadow.state |= {p: _copied(optimizer.state[p]) for p in parameters if p in optimizer.state}
-    return shadow
-
-
-def _copied(entries: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: v.clone() if isinstance(v, Tensor) else v for k, v in entries.items()}
-
-
-def _first_pass(
-    point: TrainingPoint,
-    tasks: Sequence[int],
-    buffers: Sequence[tuple[Tensor, Tensor]],
-    heads: Heads,
-    batch_norm: BatchNorm,
-) -> tuple[SharedPass, list[tuple[Tensor, Tensor]]]:
-    """The pass at the training point, with batch norm left as evaluations want it.
-
-    "batch_frozen": statistics of the batch; running ones stay, and what else a forward pass writes
-    into buffers is taken back before each evaluation. "batch": every evaluation is a training
-    forward, which moves the running statistics, so that a layer that reads them while training sees
-    those of the evaluation before; plain batch norm does not, so its losses are the same. "running":
-    evaluations use the running statistics as this pass left them.
-    """
-    norms = [
-        module
-        for module in point.model.modules()
-        if isinstance(module, nn.modules.batchnorm._NormBase)
-        and module.training
-        and module.track_running_stats
-    ]
-    if batch_norm == "batch_frozen":
-        for norm in norms:
-            if isinstance(norm, nn.modules.batchnorm._BatchNorm):
-                norm.track_running_stats = False
-    forward = shared_pass(
-        point.model,
-        [point.tasks[t] for t in tasks],
-        point.batch,
-        encoded=[task.name for task in point.tasks],
-        autocast=point.settings.autocast(next(point.model.parameters()).device),
-        heads=heads != "fixed",
-    )
-    if batch_norm == "running":
-        for norm in norms:
-            norm.eval()
-    if batch_norm != "batch_frozen":
-        return forward, []
-    return forward, [entry for entry in buffers if not torch.equal(*entry)]

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from mtlrun.affinities._collector import MeanCollector, Observation, relative_rounding
-from mtlrun.affinities._virtual import computing_type, without_trace
+from mtlrun.affinities._trace import without_trace
+from mtlrun.affinities._virtual import computing_type
 from mtlrun.core.gradients import gramian, shared_pass
 from mtlrun.core.method import TrainingPoint
 

@@ -13,8 +13,9 @@ from mtlrun.affinities._collector import (
     first_order_noise,
     is_clear_of_noise,
 )
+from mtlrun.affinities._first_pass import BatchNorm
+from mtlrun.affinities._trace import without_trace
 from mtlrun.affinities._virtual import (
-    BatchNorm,
     Heads,
     Rule,
     VirtualUpdates,
@@ -22,7 +23,6 @@ from mtlrun.affinities._virtual import (
     computing_type,
     gains,
     virtual_updates,
-    without_trace,
 )
 from mtlrun.affinities.tag import check_first_order, first_order_gains
 from mtlrun.core.gradients import Gradient, gramian, shared_pass

@@ -13,15 +13,15 @@ from mtlrun.affinities._collector import (
     first_order_noise,
     is_clear_of_noise,
 )
+from mtlrun.affinities._first_pass import BatchNorm
+from mtlrun.affinities._trace import without_trace
 from mtlrun.affinities._virtual import (
-    BatchNorm,
     Rule,
     VirtualUpdates,
     averaged_losses,
     computing_type,
     gains,
     virtual_updates,
-    without_trace,
 )
 from mtlrun.core.gradients import gramian, shared_pass
 from mtlrun.core.method import TrainingPoint
