@@ -81,7 +81,7 @@ def _run(setup: RunSetup, lab: Workbench, illustrate: Illustrate | None) -> Outc
             lab.say(f"Already done: {setup.folder}")
             done = _with_references(lab, record, done)
             return Outcome(
-                {**done, "folder": str(setup.folder)}, setup.folder, True, distributed.is_first()
+                done | {"folder": str(setup.folder)}, setup.folder, True, distributed.is_first()
             )
         if setup.logger is not None and distributed.is_first():
             lab.tracker = setup.logger(setup.config, setup.folder)
@@ -158,15 +158,13 @@ def _weights_name(group: Group) -> str:
     return f"{name[: MAX_LENGTH - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
-def _with_references(
-    lab: Workbench, record: RunRecord, done: Mapping[str, Any]
-) -> Mapping[str, Any]:
+def _with_references(lab: Workbench, record: RunRecord, done: dict[str, Any]) -> dict[str, Any]:
     """A finished run's result with the single-task trainings that were added to the store since."""
     before = done.get("single_task") or {}
     references = before | reference_scores(lab)
     if references == before:
         return done
-    completed = {**done, "single_task": references}
+    completed = done | {"single_task": references}
     if distributed.is_first():
         write_json(record.result, completed)
     return completed
