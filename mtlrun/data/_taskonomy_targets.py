@@ -66,13 +66,13 @@ ELEVEN = (
 def make_task(name: str, scaling: Scaling) -> Task:
     """The task of a domain."""
     if name == "segment_semantic":
-        return segmentation(name, num_classes=NUM_CLASSES, ignore_index=IGNORED)
+        return segmentation(name, num_classes=NUM_CLASSES, ignore_index=IGNORED, pixel_error=True)
     if name == "normal":
         return normals(name)
     if name == "principal_curvature":
         return curvature(name)
     if name.startswith("depth") and scaling == "a":
-        return depth(name)
+        return depth(name, rmse=False)
     return regression(name, channels=3 if (name, scaling) == ("reshading", "a") else 1)
 
 

@@ -37,7 +37,8 @@ class NYUv2(NpySource):
         val_share: Of the training pictures that are held out, below 1.
         augment: Whether training pictures are enlarged by 1, 1.2 or 1.5 (depth divided by it) and
             mirrored, half of them, in every epoch.
-        pixel_error: Whether segmentation tells the pixel error instead of the accuracy.
+        pixel_error: Whether segmentation tells the pixel error, as the tables of Deep Safe Multi-Task
+            Learning do, instead of the accuracy.
         seed: Of the pictures that are held out.
 
     Raises:
@@ -51,12 +52,12 @@ class NYUv2(NpySource):
         tasks: Sequence[str] | None = None,
         val_share: float = 0.0,
         augment: bool = False,
-        pixel_error: bool = False,
+        pixel_error: bool = True,
         seed: int = 0,
     ) -> None:
         own = (
             segmentation(num_classes=NUM_CLASSES, pixel_error=pixel_error),
-            depth(),
+            depth(rmse=False),
             normals(),
         )
         super().__init__(

@@ -6,7 +6,7 @@ from mtlrun.core.task import Metric, Output, Task
 from mtlrun.tasks._masked import check_dense, masked_mean
 
 
-def depth(name: str = "depth") -> Task:
+def depth(name: str = "depth", *, rmse: bool = True) -> Task:
     """The task of estimating depth: absolute error as loss; `abs_error` leads, `rel_error`, `rmse`.
 
     Predictions and targets are [B, 1, H, W] in the data's unit; a target of 0 is invalid. Metrics are
@@ -14,13 +14,18 @@ def depth(name: str = "depth") -> Task:
 
     Args:
         name: On the command line.
+        rmse: Whether it is told; the tables of Deep Safe Multi-Task Learning have the other two,
+            and the mean over a task's metrics differs with it.
     """
+    metrics = {"abs_error": _abs_error, "rel_error": _rel_error}
+    if rmse:
+        metrics["rmse"] = _rmse
     return Task(
         name,
         Output("dense", 1),
         loss=masked_absolute_error,
-        metrics={"abs_error": _abs_error, "rel_error": _rel_error, "rmse": _rmse},
-        directions={"abs_error": False, "rel_error": False, "rmse": False},
+        metrics=metrics,
+        directions=dict.fromkeys(metrics, False),
     )
 
 

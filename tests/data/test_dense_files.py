@@ -120,3 +120,15 @@ def test_labels_of_minus_one_count_nowhere(root: Path) -> None:
     np.save(path, stored)
     read = NYUv2(root=str(root)).split("train").fetch([0], seed=0).targets["segmentation"][0]
     assert np.array_equal(read.numpy(), np.where(stored < 0, 255, stored))
+
+
+def test_metrics_are_those_that_delta_i_of_the_papers_tables_takes_the_mean_of(root: Path) -> None:
+    # Golden: the columns of Table 2 of Deep Safe Multi-Task Learning; Table 1 has the first two tasks.
+    found = {task.name: list(task.metrics) for task in NYUv2(root=str(root)).tasks}
+    assert found == {
+        "segmentation": ["miou", "pixel_error"],
+        "depth": ["abs_error", "rel_error"],
+        "normals": ["mean_angle", "median_angle", "within_11", "within_22", "within_30"],
+    }
+    streets = {task.name: list(task.metrics) for task in Cityscapes(root=str(root)).tasks}
+    assert streets == {name: found[name] for name in ("segmentation", "depth")}

@@ -95,6 +95,18 @@ def test_miniature_overwrites_nothing(made: Path) -> None:
         Taskonomy.write_miniature(made)
 
 
+def test_metrics_of_the_five_tasks_are_the_columns_of_dsmtls_table(tmp_path: Path) -> None:
+    # Golden: the columns of Table 4 of Deep Safe Multi-Task Learning.
+    found = {task.name: list(task.metrics) for task in Taskonomy(root=str(tmp_path)).tasks}
+    assert found == {
+        "segment_semantic": ["miou", "pixel_error"],
+        "depth_zbuffer": ["abs_error", "rel_error"],
+        "normal": ["mean_angle", "median_angle", "within_11", "within_22", "within_30"],
+        "keypoints2d": ["abs_error"],
+        "edge_texture": ["abs_error"],
+    }
+
+
 def test_five_and_eleven_tasks_are_the_papers() -> None:
     assert [task.name for task in Taskonomy().tasks] == list(FIVE)
     assert [task.name for task in Taskonomy(tasks="eleven").tasks] == list(ELEVEN)
