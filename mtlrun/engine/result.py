@@ -32,6 +32,7 @@ def result_of(
         trainings: Of every group; empty where phase 2 was not run, and then there are no scores.
         seconds: By phase.
     """
+    serving = {fitted.key for fitted in trainings.values()}  # phase 2's, whoever trained them
     peaks = [fitted.peak_memory for _, fitted in lab.trainings.values() if not fitted.reused]
     result: dict[str, Any] = {
         "format": 1,
@@ -50,7 +51,10 @@ def result_of(
         "plan": json.loads(plan.to_json()),
         "given": given_contents(setup),
         "affinity": None if lab.affinity is None else "affinity.json",
-        "trainings": [_training(phase, fitted) for phase, fitted in lab.trainings.values()],
+        "trainings": [
+            _training("train" if fitted.key in serving else phase, fitted)
+            for phase, fitted in lab.trainings.values()
+        ],
         "select": setup.trainer.select,
         "select_on": setup.select_on,
         "seconds": dict(seconds),

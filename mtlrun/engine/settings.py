@@ -23,7 +23,7 @@ class TrainerSettings:
 
     Attributes:
         epochs: Passes over the training split.
-        collect_epochs: The same for phase 1's joint training; None for `epochs`.
+        collect_epochs: The same for phase 1's trainings; None for `epochs`.
         steps_per_epoch: Batches after which an epoch is cut short; None for a whole pass.
         batch_size: Examples of a step, over all processes.
         eval_batch_size: Examples of an evaluation batch; None for `batch_size`.

@@ -1,6 +1,7 @@
 """What methods that train groups by hard sharing have in common."""
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from mtlrun.core.batch import TaskName
 from mtlrun.core.grouping import Group, Objective, Plan
@@ -56,9 +57,11 @@ def make_model(lab: Lab, tasks: Sequence[TaskName]) -> HardSharing:
     return HardSharing(lab.make_backbone(), chosen, seed=lab.seed)
 
 
-def fit_group(lab: Lab, tasks: Sequence[TaskName]) -> Fitted:
-    """Trains a group jointly."""
-    return lab.fit(Joint(_weighting(lab, tasks)), make_model(lab, tasks), tasks, phase="train")
+def fit_group(
+    lab: Lab, tasks: Sequence[TaskName], *, phase: Literal["collect", "train"] = "train"
+) -> Fitted:
+    """Trains a group jointly, by the budget of a phase."""
+    return lab.fit(Joint(_weighting(lab, tasks)), make_model(lab, tasks), tasks, phase=phase)
 
 
 def find_single_tasks(lab: Lab) -> dict[TaskName, Fitted]:

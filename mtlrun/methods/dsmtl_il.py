@@ -21,7 +21,9 @@ class DSMTLIL(GroupMethod):
     Differs: losses are combined by `weighting=`, summed by default; the paper averages them. The
     paper does not name the mode of batch norm in the frozen parts: they are in evaluation mode, so
     that `alpha = 0` is the single-task model exactly. With `keep=best` a task is served by its
-    single-task model where that is better on the validation split.
+    single-task model where that is better on the validation split. The lengths of the stages are
+    not in the paper: stage 1 takes trainer.collect_epochs, by default as many as stage 2, and is then
+    the training of `single_task`.
 
     Args:
         gate: How alpha is parametrised: "clamp", "sigmoid", "softmax2" or "hard".
@@ -49,19 +51,21 @@ class DSMTLIL(GroupMethod):
         """Stage 1; with `keep=best` the single-task models stand in the plan beside stage 2's."""
         names = [task.name for task in lab.tasks]
         for name in names:
-            fit_group(lab, [name])
+            fit_group(lab, [name], phase="collect")
         alone = [[name] for name in names] if self.keep == "best" else []
         return Plan(tuple(dict.fromkeys(Group.of(own) for own in [names, *alone])))
 
     def train(self, lab: Lab, plan: Plan) -> dict[Group, Fitted]:
         """Stage 2 for every group of several tasks; stage 1 is found in the store."""
         return {
-            group: self._fit(lab, group) if len(group.tasks) > 1 else fit_group(lab, group.tasks)
+            group: self._fit(lab, group)
+            if len(group.tasks) > 1
+            else fit_group(lab, group.tasks, phase="collect")
             for group in plan.groups
         }
 
     def _fit(self, lab: Lab, group: Group) -> Fitted:
-        alone = {name: fit_group(lab, [name]) for name in group.tasks}
+        alone = {name: fit_group(lab, [name], phase="collect") for name in group.tasks}
         model = make_dsmtl(
             lab,
             group.tasks,

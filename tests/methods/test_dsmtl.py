@@ -120,5 +120,17 @@ def test_the_best_of_the_two_stages_is_kept(tmp_path: Path) -> None:
         assert best.result["scores"]["val"][name]["mae"] == min(losses)
 
 
+def test_stage_1_may_be_shorter_and_then_is_no_single_task_reference(tmp_path: Path) -> None:
+    whole = outcome(tmp_path, "alone", SingleTask()).result["trainings"][0]["num_steps"]
+    short = outcome(tmp_path, "il", DSMTLIL(keep="best"), trainer={"collect_epochs": 1})
+    found = {tuple(t["tasks"]): t for t in short.result["trainings"]}
+    assert {found[(name,)]["num_steps"] for name in NAMES} == {whole // 3}
+    assert found[NAMES]["num_steps"] == whole
+    assert {t["phase"] for t in found.values()} == {"train"}  # any may serve a task
+    alone = outcome(tmp_path, "alone", SingleTask()).result
+    assert {t["num_steps"] for t in alone["trainings"]} == {whole}
+    assert short.result["single_task"]["a"]["test"] == alone["scores"]["test"]["a"]
+
+
 def test_a_dry_run_passes_both_stages(tmp_path: Path) -> None:
     outcome(tmp_path, "il", DSMTLIL(), dry_run=True)
