@@ -12,6 +12,7 @@ from mtlrun.networks.branch_search import BranchSearch
 from mtlrun.networks.gate import GateKind
 from mtlrun.updates.bilevel import Bilevel
 from mtlrun.updates.joint import Joint
+from mtlrun.weightings.equal import Equal
 from mtlrun.weightings.fixed import Fixed
 
 
@@ -62,6 +63,10 @@ class DSMTLAL(GroupMethod):
             architecture_lr=self.architecture_lr,
             architecture_decay=self.architecture_decay,
         )
+        lab.say(
+            f"Search: {model.shared_stage_passes} encoder modules run in a pass of all tasks; "
+            f"{model.naive_stage_passes} if every branch began at the input."
+        )
         fitted = lab.fit(rule, model, names, phase="collect")
         found = dict(fitted.learned or model.learned())  # a dry run has learned nothing
         lab.say(
@@ -74,6 +79,10 @@ class DSMTLAL(GroupMethod):
 
     def train(self, lab: Lab, plan: Plan) -> dict[Group, Fitted]:
         """Phase 2: the branched network, from its initial weights on all training examples."""
+        if not isinstance(lab.make_weighting(), Equal):
+            lab.say(
+                "Warning: `weighting` has no effect: dsmtl_al searches the weights of the losses."
+            )
         return {group: self._fit(lab, group, plan) for group in plan.groups}
 
     def _fit(self, lab: Lab, group: Group, plan: Plan) -> Fitted:

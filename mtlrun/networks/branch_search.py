@@ -24,7 +24,8 @@ class BranchSearch(MultiTaskModel):
 
     Public modules run once a pass, whatever the numbers of tasks and branch points; private module
     k of a task runs k times, once for every branch point up to it, on inputs that differ. That is
-    (P - 1) + T P (P - 1) / 2 modules, against T P (P - 1) where every branch begins at x.
+    (P - 1) + T P (P - 1) / 2 modules (`shared_stage_passes`), against T P (P - 1)
+    (`naive_stage_passes`) where every branch begins at x.
 
     Args:
         public: The public encoder f_S of P - 1 stages.
@@ -61,7 +62,9 @@ class BranchSearch(MultiTaskModel):
         else:
             self.register_buffer("weight_logits", torch.zeros(len(names)))
         self.stage_passes = 0
-        self.naive_stage_passes = len(names) * self.num_positions * (self.num_positions - 1)
+        positions, own = self.num_positions, len(names) * self.num_positions
+        self.shared_stage_passes = (positions - 1) + own * (positions - 1) // 2
+        self.naive_stage_passes = own * (positions - 1)
 
     def encode(self, inputs: Any, tasks: Sequence[TaskName]) -> Features:
         """The inputs, what the public modules put out, and their features; by task where inputs are."""

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from mtlrun.methods.dsmtl_al import DSMTLAL
 from mtlrun.networks.branch_search import BranchSearch
 from mtlrun.networks.hard_sharing import HardSharing
 from mtlrun.updates.bilevel import Bilevel
+from mtlrun.weightings.fixed import Fixed
 from tests.toy import NAMES, ToyBackbone, ToyData, toy_setup
 
 TASKS = ToyData().tasks
@@ -113,6 +115,7 @@ def test_modules_run_as_often_as_the_formula_says() -> None:
     scalars = rule.step(batch()).scalars
     positions, tasks = 3, 3
     shared = (positions - 1) + tasks * positions * (positions - 1) // 2
+    assert model.shared_stage_passes == shared
     assert scalars["stage_passes"] == 2 * shared
     assert scalars["stage_passes_naive"] == 2 * tasks * positions * (positions - 1)
 
@@ -241,6 +244,18 @@ def test_the_plan_names_branch_points_and_weights_and_can_be_edited(tmp_path: Pa
     path.write_text(json.dumps(edited))
     with pytest.raises(ValueError, match="should hold `weights`"):
         run(toy_setup(tmp_path / "third", method=DSMTLAL(), plan=path))
+
+
+def test_the_search_tells_its_passes_and_that_a_weighting_has_no_effect(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(toy_setup(tmp_path / "plain", method=DSMTLAL()))
+    said = capsys.readouterr().err
+    assert "Search: 11 encoder modules run in a pass of all tasks; 18 " in said
+    assert "has no effect" not in said
+    setup = toy_setup(tmp_path / "fixed", method=DSMTLAL())
+    run(replace(setup, make_weighting=lambda: Fixed([1.0, 1.0, 1.0])))
+    assert "Warning: `weighting` has no effect" in capsys.readouterr().err
 
 
 def test_a_dry_run_passes_both_phases(tmp_path: Path) -> None:
