@@ -16,7 +16,8 @@ from mtlrun.networks.dsmtl import DSMTL
 from mtlrun.networks.hard_sharing import HardSharing
 
 Encoder = type[DeepLabResNet18] | type[DeepLabResNet50]
-NYUV2, PASCAL = (13, 1, 3), (21, 7, 1, 3)  # PASCAL: saliency as one channel
+NYUV2, CITYSCAPES, PASCAL = (13, 1, 3), (7, 1), (21, 7, 1, 3)  # PASCAL: saliency as one channel
+TASKONOMY = (17, 1, 1, 1, 3)  # segmentation, depth, keypoints, edges, normals
 
 
 def tasks(channels: Sequence[int]) -> list[Task]:
@@ -43,10 +44,12 @@ def dsmtl(encoder: Encoder, channels: Sequence[int], branches: Sequence[int]) ->
     [
         (DeepLabResNet50, NYUV2, (1, 1, 1), 142.413),
         (DeepLabResNet50, NYUV2, (6, 6, 4), 93.952),
-        (DeepLabResNet50, (7, 1), (1, 1), 102.777),
-        (DeepLabResNet50, (7, 1), (6, 3), 79.04),
+        (DeepLabResNet50, CITYSCAPES, (1, 1), 102.777),
+        (DeepLabResNet50, CITYSCAPES, (6, 3), 79.04),
         (DeepLabResNet18, PASCAL, (1, 1, 1, 1), 74.779),
         (DeepLabResNet18, PASCAL, (6, 2, 1, 4), 62.91),
+        (DeepLabResNet18, TASKONOMY, (1, 1, 1, 1, 1), 90.676),
+        (DeepLabResNet18, TASKONOMY, (6, 6, 5, 6, 1), 54.36),  # keypoints: Table 5 prints 4
     ],
 )
 def test_private_modules_gates_and_heads_add_up_to_the_printed_parameters(
@@ -60,8 +63,8 @@ def test_private_modules_gates_and_heads_add_up_to_the_printed_parameters(
 @pytest.mark.parametrize(
     ("encoder", "channels", "expected"),
     [
-        (DeepLabResNet50, NYUV2, 71.889), (DeepLabResNet50, (7, 1), 55.761),
-        (DeepLabResNet18, PASCAL, 30.073),
+        (DeepLabResNet50, NYUV2, 71.889), (DeepLabResNet50, CITYSCAPES, 55.761),
+        (DeepLabResNet18, PASCAL, 30.073), (DeepLabResNet18, TASKONOMY, 34.793),
     ],
 )  # fmt: skip
 def test_hard_sharing_has_the_printed_parameters(
@@ -70,3 +73,19 @@ def test_hard_sharing_has_the_printed_parameters(
     with torch.device("meta"):
         model = HardSharing(encoder(InputSpec("image", (3, 64, 64))), tasks(channels), seed=0)
     assert millions(model) == pytest.approx(expected, abs=6e-4)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "channels", "expected"),
+    [
+        (DeepLabResNet50, NYUV2, 118.905), (DeepLabResNet50, CITYSCAPES, 79.269),
+        (DeepLabResNet18, PASCAL, 63.603), (DeepLabResNet18, TASKONOMY, 79.499),
+    ],
+)  # fmt: skip
+def test_single_task_models_together_have_the_printed_parameters(
+    encoder: Encoder, channels: Sequence[int], expected: float
+) -> None:
+    inputs = InputSpec("image", (3, 64, 64))
+    with torch.device("meta"):
+        found = [millions(HardSharing(encoder(inputs), [t], seed=0)) for t in tasks(channels)]
+    assert sum(found) == pytest.approx(expected, abs=6e-4)
