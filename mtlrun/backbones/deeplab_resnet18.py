@@ -12,7 +12,7 @@ class DeepLabResNet18(DilatedResNet):
     """The ResNet-18 of torchvision, its last two layers dilated by 2 and 4 instead of strided.
 
     Source: Chen et al., arXiv:1706.05587, Section 3.2; the PASCAL-Context and Taskonomy network of
-    Deep Safe Multi-Task Learning, Section 7.1.
+    Deep Safe Multi-Task Learning, Section 7.2.
 
     Args:
         inputs: Images [C, H, W].

@@ -10,7 +10,7 @@ class DeepLabResNet50(DilatedResNet):
     """The ResNet-50 of torchvision, its last two layers dilated by 2 and 4 instead of strided.
 
     Source: Chen et al., arXiv:1706.05587, Section 3.2; the NYUv2 and CityScapes network of Deep Safe
-    Multi-Task Learning, Section 7.1.
+    Multi-Task Learning, Section 7.2.
 
     Args:
         inputs: Images [C, H, W].

@@ -19,7 +19,7 @@ from mtlrun.weightings.fixed import Fixed
 class DSMTLAL(GroupMethod):
     """Searches where each task leaves the public encoder and how its loss weighs, then trains that.
 
-    Source: Deep Safe Multi-Task Learning, Section 4.3, "DSMTL-AL".
+    Source: Deep Safe Multi-Task Learning, Section 6, "DSMTL-AL".
     Differs: unspecified there and decided here: the held-out share and the architecture's rate
     (those of the authors' earlier program), the search's length (trainer.collect_epochs), and
     that everything is initialised anew before phase 2. Phase 2's losses are weighed by the

@@ -17,7 +17,7 @@ from mtlrun.updates.joint import Joint
 class DSMTLIL(GroupMethod):
     """Trains the single-task models, freezes them, and trains a public encoder and gates beside them.
 
-    Source: Deep Safe Multi-Task Learning, Section 4.2, "DSMTL-IL".
+    Source: Deep Safe Multi-Task Learning, Section 4.2 (Eq. 3), "DSMTL-IL".
     Differs: losses are combined by `weighting=`, summed by default; the paper averages them. The
     paper does not name the mode of batch norm in the frozen parts: they are in evaluation mode, so
     that `alpha = 0` is the single-task model exactly. With `keep=best` a task is served by its

@@ -11,7 +11,7 @@ from mtlrun.updates.joint import Joint
 class DSMTLJL(GroupMethod):
     """Trains public encoder, private encoders, gates and heads together.
 
-    Source: Deep Safe Multi-Task Learning, Section 4.2 (Eq. 2), "DSMTL-JL".
+    Source: Deep Safe Multi-Task Learning, Section 4.3 (Eq. 4), "DSMTL-JL".
     Differs: losses are combined by `weighting=`, summed by default; the paper averages them.
 
     Args:

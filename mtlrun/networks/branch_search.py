@@ -16,7 +16,7 @@ from mtlrun.core.task import Task
 class BranchSearch(MultiTaskModel):
     """Each task's head reads o_t = sum over p of beta_t^p f_t(f_S(x, p - 1), p, P - 1).
 
-    Source: Deep Safe Multi-Task Learning, Section 4.3: p = 1 is a private encoder, p = P the
+    Source: Deep Safe Multi-Task Learning, Section 6: p = 1 is a private encoder, p = P the
     public one; beta_t is the softmax of P logits, the weights of the losses that of T logits.
     Differs: the mode of batch norm is not in the paper. Private batch norm sees up to P inputs in
     one pass; in training each is normalised by its own statistics, in evaluation by their running

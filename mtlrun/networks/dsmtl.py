@@ -17,7 +17,7 @@ from mtlrun.networks.gate import Gate, GateKind, mixed
 class DSMTL(MultiTaskModel):
     """Each task's head reads r_t = alpha_t f_S(x) + (1 - alpha_t) f_t(x), alpha_t a learned scalar.
 
-    Source: Deep Safe Multi-Task Learning, Sections 4.1 (gates) and 4.4 (branches): with branch
+    Source: Deep Safe Multi-Task Learning, Sections 4.1 (gates) and 6 (branches): with branch
     points p_t the private encoder begins at module p_t, on what the public modules before it make
     of x; p_t = 1 is a whole private encoder, p_t = P none, and then there is no gate.
     Differs: where the features are several tensors, all are mixed.

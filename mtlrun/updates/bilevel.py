@@ -37,7 +37,7 @@ class SearchModel(Protocol):
 class Bilevel(UpdateRule):
     """Moves the architecture on a held-out batch, then the other parameters on a training batch.
 
-    Source: Deep Safe Multi-Task Learning, Section 4.3 (bilevel problem, first-order
+    Source: Deep Safe Multi-Task Learning, Section 6, Eq. 8 (bilevel problem, first-order
     approximation); as in Liu et al., DARTS, ICLR 2019, arXiv:1806.09055, with xi = 0.
     Differs: order of the two steps, optimizer and rate of the architecture are not in the paper:
     the held-out batch comes first, and Adam has the rate and weight decay of its earlier program.

@@ -12,7 +12,7 @@ class Equal(LossWeighting):
     """Weighs all losses alike.
 
     Source: the "GD" or "EW" row of every table. PTG and selective updates sum the losses
-    (algorithms of both papers), DSMTL averages them (Eq. 2); under Adam the two differ only by
+    (algorithms of both papers), DSMTL averages them (Eq. 3); under Adam the two differ only by
     its epsilon.
 
     Args:
