@@ -13,7 +13,7 @@ from mtlrun.data._scene_render import Picture, render
 from mtlrun.data._taskonomy_files import CSV_FILE, SPLITS, Files, Layout, View
 from mtlrun.data._taskonomy_targets import DOMAINS, MISSING_DEPTH
 
-SIZE = 128
+SIZE = 64
 BUILDINGS = {
     "train": ("allensville", "mifflinburg"), "val": ("collierville",), "test": ("noxapater",),
 }  # fmt: skip

@@ -69,10 +69,10 @@ class Cityscapes(NpySource):
 
     @classmethod
     def write_miniature(cls, folder: Path) -> None:
-        """8 and 4 rendered rooms of 64x96 pixels.
+        """8 and 4 rendered rooms of 32x48 pixels.
 
         Raises:
             ValueError: If the folder holds a copy already.
         """
         folders = ("image", "label", "depth")
-        write_miniature(folder, "cityscapes", folders, size=(64, 96), num_classes=NUM_CLASSES)
+        write_miniature(folder, "cityscapes", folders, size=(32, 48), num_classes=NUM_CLASSES)

@@ -72,10 +72,10 @@ class NYUv2(NpySource):
 
     @classmethod
     def write_miniature(cls, folder: Path) -> None:
-        """8 and 4 rendered rooms of 64x96 pixels.
+        """8 and 4 rendered rooms of 32x48 pixels.
 
         Raises:
             ValueError: If the folder holds a copy already.
         """
         folders = ("image", "label", "depth", "normal")
-        write_miniature(folder, "nyuv2", folders, size=(64, 96), num_classes=NUM_CLASSES)
+        write_miniature(folder, "nyuv2", folders, size=(32, 48), num_classes=NUM_CLASSES)

@@ -14,7 +14,7 @@ from mtlrun.core.batch import Batch
 from mtlrun.core.data import DataError, DataSource, Finding, InputSpec, SplitName
 from mtlrun.core.seeding import seed_for
 from mtlrun.data import _taskonomy_check, _taskonomy_miniature
-from mtlrun.data._picture_file import read_numbers, read_rgb
+from mtlrun.data._picture_file import read_numbers, read_rgb, read_size
 from mtlrun.data._raycast import Array
 from mtlrun.data._taskonomy_files import SPLITS, Files, View, read_buildings
 from mtlrun.data._taskonomy_targets import (
@@ -56,7 +56,8 @@ class Taskonomy(DataSource):
         layout: Of folders and splits, "a" or "b".
         scaling: Of targets: "a" as Selective and DSMTL's earlier program, "b" as TAG.
         tasks: "five", "eleven", or domains in the order of tables.
-        size: Height and width, pixels; maps are resized by the nearest pixel.
+        size: Height and width, pixels, to which pictures are reduced and, by the nearest pixel, maps.
+            Where the first training picture is smaller, its shorter side: nothing is enlarged.
         splits: Another CSV (layout a) or folder of lists (layout b); None for those in root.
         exclude: Buildings left out of every split.
         train_on_val: Whether the validation buildings are trained on too.
@@ -98,9 +99,10 @@ class Taskonomy(DataSource):
         self.files = Files(Path(root) if root is not None else Path("data") / "taskonomy", layout)
         self.splits = Path(splits) if splits is not None else None
         self.exclude, self.train_on_val = tuple(exclude), train_on_val
-        self.val_per_building, self.flip, self.size = val_per_building, flip, size
+        self.val_per_building, self.flip = val_per_building, flip
+        self.size = min(size, *self._found_size((size, size)))
         self.tasks = tuple(make_task(name, self.scaling) for name in _chosen(tasks))
-        self.inputs = InputSpec("image", (3, size, size))
+        self.inputs = InputSpec("image", (3, self.size, self.size))
 
     def identity(self) -> dict[str, Any]:
         """The names of the pictures stand for the folder; which tasks there are is the training's to tell.
@@ -111,7 +113,7 @@ class Taskonomy(DataSource):
         own = super().identity()
         for name in ("root", "layout", "tasks", "splits", "exclude"):
             del own[name]
-        return own | {"sha256": self._digest}
+        return own | {"size": self.size, "sha256": self._digest}
 
     def split(self, name: SplitName) -> "Views":
         """The pictures of a split; each is decoded when it is asked for.
@@ -156,6 +158,14 @@ class Taskonomy(DataSource):
             ValueError: If the folder holds a copy already.
         """
         _taskonomy_miniature.write(folder)
+
+    def _found_size(self, default: tuple[int, int]) -> tuple[int, int]:
+        """H and W of the first training picture; the default where it cannot be read."""
+        try:
+            view = self._listed(self._buildings["train"][0])[0]
+            return read_size(self.files.picture("rgb", view))
+        except DataError:
+            return default
 
     @cached_property
     def _digest(self) -> str:

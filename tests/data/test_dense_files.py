@@ -21,12 +21,12 @@ def test_a_miniature_is_read_back_and_passes_its_check(root: Path) -> None:
     assert not any(finding.is_error for finding in data.check())
     batch = data.split("test").fetch([3, 1], seed=0)
     assert isinstance(batch.inputs, torch.Tensor)
-    assert batch.inputs.shape == (2, 3, 64, 96)
+    assert batch.inputs.shape == (2, 3, 32, 48)
     stored = np.load(root / "val" / "image" / "3.npy").transpose(2, 0, 1)
     assert np.array_equal(batch.inputs[0].numpy(), stored)
-    assert batch.targets["segmentation"].shape == (2, 64, 96)
-    assert batch.targets["depth"].shape == (2, 1, 64, 96)
-    assert batch.targets["normals"].shape == (2, 3, 64, 96)
+    assert batch.targets["segmentation"].shape == (2, 32, 48)
+    assert batch.targets["depth"].shape == (2, 1, 32, 48)
+    assert batch.targets["normals"].shape == (2, 3, 32, 48)
 
 
 def test_cityscapes_has_no_normals(tmp_path: Path) -> None:
@@ -53,10 +53,10 @@ def test_without_a_share_all_is_trained_on_and_val_is_the_last_part(root: Path) 
 @pytest.mark.parametrize(
     ("folder", "values"),
     [
-        ("image", np.zeros((64, 96))),
-        ("depth", np.zeros((64, 95, 1))),
-        ("label", np.full((64, 96), 13.0)),
-        ("label", np.full((64, 96), 0.5)),
+        ("image", np.zeros((32, 48))),
+        ("depth", np.zeros((32, 47, 1))),
+        ("label", np.full((32, 48), 13.0)),
+        ("label", np.full((32, 48), 0.5)),
     ],
 )
 def test_a_wrong_file_is_named(root: Path, folder: str, values: np.ndarray) -> None:

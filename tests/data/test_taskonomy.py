@@ -87,7 +87,7 @@ def test_miniature_has_no_faults_to_find(miniature: Path, layout: Any) -> None:
     data = Taskonomy(root=str(miniature), layout=layout)
     found = list(data.check())
     assert not [f.text for f in found if f.is_error]
-    assert any("`depth_zbuffer`: 28 of 1x128x128" in f.text for f in found)
+    assert any("`depth_zbuffer`: 28 of 1x64x64" in f.text for f in found)
 
 
 def test_miniature_overwrites_nothing(made: Path) -> None:
@@ -217,6 +217,18 @@ def test_flipped_pictures_have_flipped_maps_and_negated_normals(miniature: Path)
     assert torch.equal(others.targets["normal"], kept.targets["normal"])
 
 
+def test_pictures_are_reduced_and_never_enlarged(miniature: Path, made: Path) -> None:
+    tasks = ["segment_semantic"]
+    whole, small = (Taskonomy(root=str(miniature), tasks=tasks, size=size) for size in (256, 32))
+    assert (whole.inputs.shape, small.inputs.shape) == ((3, 64, 64), (3, 32, 32))
+    batch = whole.split("train").fetch([0], seed=0)
+    assert batch.targets["segment_semantic"].shape == (1, 64, 64)
+    assert whole.identity() == Taskonomy(root=str(miniature), tasks=tasks, size=64).identity()
+    assert whole.identity() != small.identity()
+    assert Taskonomy(root=str(made)).inputs.shape == (3, 2, 2)  # of 2x3 pictures
+    assert Taskonomy(root=str(made / "nowhere")).inputs.shape == (3, 256, 256)
+
+
 def test_views_are_in_the_order_of_their_numbers(made: Path) -> None:
     assert [view.view for view in Taskonomy(root=str(made)).split("val").views] == [9, 10]
 
@@ -236,7 +248,7 @@ def test_validation_is_limited_a_building_and_may_be_trained_on(miniature: Path)
 def test_identity_follows_the_pictures_and_not_the_folder(made: Path) -> None:
     before = Taskonomy(root=str(made)).identity()
     assert Taskonomy(root=str(made), tasks=["normal"], exclude=["x"]).identity() == before
-    assert Taskonomy(root=str(made), size=8).identity() != before
+    assert Taskonomy(root=str(made), size=1).identity() != before
     put(made, "rgb", 3, "train", 11)
     assert Taskonomy(root=str(made)).identity() != before
 
