@@ -39,7 +39,8 @@ class Taskonomy(DataSource):
     (there the first tenth of the sorted list); training leaves the validation buildings out
     (there not: train_on_val); undefined depth and normals are masked in scaling a too, and errors of
     depth are of the scaled values (there in the logarithm's argument); pictures are resized and not cropped;
-    validation pictures of a large building are evenly spaced (the program of layout b: the first).
+    validation pictures of a large building are evenly spaced (the program of layout b: the first);
+    classes of `segment_semantic` weigh alike (DSMTL's earlier program: by their prior shares).
 
     Files of a domain are point_P_view_V_domain_DOMAIN.png in DOMAIN/taskonomy/BUILDING (layout a) or
     DOMAIN/BUILDING (layout b). Splits are lists of buildings: in layout a the CSV
