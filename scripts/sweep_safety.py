@@ -1,8 +1,8 @@
 """Is sharing safe? single_task, hps and the three DSMTL methods on the built-in rooms, with Delta_I and eta.
 
-    python scripts/sweep_safety.py                       # three tasks, three seeds: hours on two cores
-    python scripts/sweep_safety.py --epochs 2 --seeds 0 --set data.num_train=64 trainer.steps_per_epoch=4
-    python scripts/sweep_safety.py --budget training
+    python scripts/sweep_safety.py                       # three tasks, three seeds: 20 minutes of one core
+    python scripts/sweep_safety.py --budget training     # 15 more: what is the same is not trained again
+    python scripts/sweep_safety.py --seeds 0 --epochs 2  # two minutes
 
 Every run is one of the command's: finished runs are not repeated, an interrupted one is resumed, and
 the single-task trainings are shared through the store. Budgets are equal in one of two ways:
@@ -31,9 +31,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mtlrun.reports.aggregates import relative_change
+from mtlrun.reports.aggregates import delta_i, relative_change, safeness
+from mtlrun.reports.learned import learned_lines
 
 METHODS = ("single_task", "hps", "dsmtl_jl", "dsmtl_il", "dsmtl_il_safe", "dsmtl_al")
+SIZES = (
+    "data.height=32", "data.width=48", "data.num_train=512", "data.num_val=64", "data.num_test=256",
+    "data.cache=disk", "trainer.batch_size=8", "trainer.steps_per_epoch=32",
+    "trainer.eval_batch_size=64", "trainer.eval_every=100",
+)  # fmt: skip
 # At a paper's rate of 1e-4 the logits would hardly leave their start in some hundred steps.
 EXTRA = {
     "dsmtl_il_safe": ("method.alpha_init=0", "method.keep=best"),
@@ -73,24 +79,20 @@ def compare(result: Result, reference: Result) -> Comparison:
     Raises:
         ValueError: If a metric is missing, not finite, or 0 for the single-task model.
     """
-    by_task: list[list[float]] = []
-    for task in result["tasks"]:
-        own, before = (each["scores"]["test"][task["name"]] for each in (result, reference))
-        changes = []
-        for metric, higher_is_better in task["directions"].items():
-            change = relative_change(own[metric], before[metric], higher_is_better=higher_is_better)
-            if change is None:
-                raise ValueError(
-                    f"`{metric}` of task `{task['name']}` should be finite, and not 0 for the "
-                    f"single-task model. Found {own[metric]} and {before[metric]}."
-                )
-            changes.append(change)
-        by_task.append(changes)
-    return Comparison(
-        statistics.fmean(statistics.fmean(changes) for changes in by_task),
-        100 * statistics.fmean(statistics.fmean(c >= 0 for c in changes) for changes in by_task),
-        min(change for changes in by_task for change in changes),
-    )
+    directions = {task["name"]: task["directions"] for task in result["tasks"]}
+    own, before = result["scores"]["test"], reference["scores"]["test"]
+    whole, safe = delta_i(own, before, directions), safeness(own, before, directions)
+    if whole is None or safe is None:
+        raise ValueError(
+            f"Every metric should be finite, and not 0 for the single-task models. Found {own} and "
+            f"{before}."
+        )
+    changes = [
+        relative_change(own[task][metric], before[task][metric], higher_is_better=higher)
+        for task, metrics in directions.items()
+        for metric, higher in metrics.items()
+    ]
+    return Comparison(whole, safe, min(change for change in changes if change is not None))
 
 
 def words(method: str, seed: int, options: argparse.Namespace) -> list[str]:
@@ -105,6 +107,8 @@ def words(method: str, seed: int, options: argparse.Namespace) -> list[str]:
         f"trainer.epochs={epochs}",
         f"store={options.folder / 'store'}",
         f"folder={options.folder / options.budget / method / f'seed{seed}'}",
+        f"data.cache_dir={options.folder / 'scenes'}",
+        *SIZES,
         *EXTRA.get(method, ()),
         *options.set,
     ]
@@ -154,13 +158,16 @@ def write(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
         writer.writerows(rows)
 
 
-def show(rows: Sequence[Mapping[str, Any]]) -> None:
-    """The table on stdout."""
-    lines = [COLUMNS, *([str(own[name]) for name in COLUMNS] for own in rows)]
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The table in lines of text that are one in Markdown too."""
+    lines = [list(COLUMNS), *([str(own[name]) for name in COLUMNS] for own in rows)]
     widths = [max(len(line[k]) for line in lines) for k in range(len(COLUMNS))]
-    for line in lines:
-        cells = [line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]
-        sys.stdout.write("  ".join(cells).rstrip() + "\n")
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    cells = (
+        [line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]
+        for line in (lines[0], rule, *lines[1:])
+    )
+    return "".join(f"| {' | '.join(line)} |\n" for line in cells)
 
 
 def main() -> None:
@@ -178,12 +185,15 @@ def main() -> None:
         parser.error(f"--epochs should be even and positive, to be halved. Found {options.epochs}.")
     references = [run("single_task", seed, options) for seed in options.seeds]
     rows: list[dict[str, Any]] = []
+    learned: list[str] = []
     path = options.folder / f"safety_{options.budget}.csv"
     for method in options.methods:
-        rows.append(row(method, [run(method, seed, options) for seed in options.seeds], references))
+        results = [run(method, seed, options) for seed in options.seeds]
+        rows.append(row(method, results, references))
         write(rows, path)  # what is known so far, if a later run fails
-    show(rows)
-    sys.stdout.write(f"{path}\n")
+        for seed, result in zip(options.seeds, results, strict=True):
+            learned += [f"{method}, seed {seed}, {line}\n" for line in learned_lines(result)]
+    sys.stdout.write(f"{table(rows)}\n{''.join(learned)}\n{path}\n")
 
 
 def _std(values: Sequence[float]) -> float:
