@@ -25,25 +25,29 @@ def convolution(
         inputs: Of the shape, type and place that all calls will have.
     """
     own: Any = module
-    operators = torch.ops.mkldnn
+    operators: Any = torch.ops.mkldnn
     if (
         isinstance(module, nn.Conv2d)
         and inputs.dim() == 4
         and inputs.device.type == "cpu"
         and inputs.dtype == weight.dtype == torch.float32
-        and torch.backends.mkldnn.is_available()
+        and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]  # torch has no annotation
         and hasattr(operators, "_reorder_convolution_weight")
     ):
         layout = list(own.padding), list(own.stride), list(own.dilation), own.groups
         shape = list(inputs.shape)
         packed = operators._reorder_convolution_weight(weight.detach(), *layout, shape)
 
+        nothing_fused: tuple[str, list[float], str] = "none", [], ""
+
         def convolve(x: Tensor) -> Tensor:
             if list(x.shape) != shape:
                 found: Tensor = own._conv_forward(x, weight, bias)
                 return found
-            fused = "none", [], ""
-            return operators._convolution_pointwise(x, packed, bias, *layout, *fused)
+            result: Tensor = operators._convolution_pointwise(
+                x, packed, bias, *layout, *nothing_fused
+            )
+            return result
 
         return convolve
     return lambda x: own._conv_forward(x, weight, bias)
