@@ -34,3 +34,11 @@ def averaged(tensor: Tensor) -> Tensor:
     mean = tensor.detach().clone()
     average_([mean])
     return mean
+
+
+def concatenated(tensor: Tensor, *, dim: int) -> Tensor:
+    """The processes' tensors of one shape side by side, in the order of the processes."""
+    tensor = tensor.detach().contiguous()
+    parts = [torch.empty_like(tensor) for _ in range(num_processes())]
+    dist.all_gather(parts, tensor)
+    return torch.cat(parts, dim)

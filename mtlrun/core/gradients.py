@@ -5,7 +5,7 @@ once, and it yields its parameters' gradients on the way; from the features to t
 there is one backward pass a task, and the graph is freed on the last.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,7 +17,7 @@ from torch.autograd.graph import GradientEdge
 from torch.utils import _pytree as pytree
 
 from mtlrun.core.batch import Batch, TaskName
-from mtlrun.core.distributed import average_, num_processes
+from mtlrun.core.distributed import average_, averaged, num_processes
 from mtlrun.core.layers import (
     LayerCall,
     LayerRecorder,
@@ -25,7 +25,7 @@ from mtlrun.core.layers import (
     is_better_unformed,
     layer_gramian,
 )
-from mtlrun.core.model import Features, MultiTaskModel, task_losses
+from mtlrun.core.model import Features, MultiTaskModel, full_precision, task_losses
 from mtlrun.core.seeding import RandomState
 from mtlrun.core.task import Task
 
@@ -128,7 +128,11 @@ def task_gradients(forward: SharedPass, *, retain_graph: bool = False) -> list[G
     Returns:
         T lists of one tensor a parameter; zeros where the loss does not depend on it.
     """
-    rows = []
+    return list(each_task_gradient(forward, retain_graph=retain_graph))
+
+
+def each_task_gradient(forward: SharedPass, *, retain_graph: bool = False) -> Iterator[Gradient]:
+    """As `task_gradients`, one after another: a task's is made when it is asked for."""
     for t, gradients in enumerate(forward.feature_gradients):
         last = t == len(forward.feature_gradients) - 1
         found = _gradients(
@@ -136,8 +140,7 @@ def task_gradients(forward: SharedPass, *, retain_graph: bool = False) -> list[G
         )
         row = _filled(found, forward.parameters)
         average_(row)
-        rows.append(row)
-    return rows
+        yield row
 
 
 def weighted_gradient(
@@ -158,10 +161,26 @@ def weighted_gradient(
         for k, gradient in enumerate(gradients):
             if gradient is None:
                 continue
-            term = weight.to(gradient.dtype) * gradient
+            term = (weight * gradient).to(gradient.dtype)
             before = total[k]
             total[k] = term if before is None else before + term
-    found = _gradients(forward.features, forward.parameters, total, retain_graph=retain_graph)
+    return features_gradient(forward, total, retain_graph=retain_graph)
+
+
+def features_gradient(
+    forward: SharedPass, gradients: Sequence[Tensor | None], *, retain_graph: bool = False
+) -> Gradient:
+    """The shared parameters' gradient that follows from gradients of the features.
+
+    Args:
+        forward: A pass whose graph is still there.
+        gradients: One a feature, None for 0.
+        retain_graph: Whether it is needed afterwards.
+
+    Returns:
+        One tensor a parameter, averaged over the processes.
+    """
+    found = _gradients(forward.features, forward.parameters, gradients, retain_graph=retain_graph)
     combined = _filled(found, forward.parameters)
     average_(combined)
     return combined
@@ -178,35 +197,44 @@ def gramian(
     parameters: Iterable[nn.Parameter] | None = None,
     retain_graph: bool = False,
 ) -> Tensor:
-    """The inner products of the tasks' gradients of the shared parameters.
+    """The inner products of the tasks' gradients of the shared parameters, averaged over the processes.
 
-    In one process, where the pass recorded its layers, the gradients of a linear or convolution
-    layer are not formed if its inputs and its output's gradients tell their inner products at less
-    cost; those of other parameters are. Over several processes the gradients are averaged first:
-    the Gramian of means does not follow from the processes' layer inputs, so that all are formed.
+    Where the pass recorded its layers, the gradients of a linear or convolution layer are not
+    formed if its inputs and its output's gradients tell their inner products at less cost; those of
+    other parameters are. The rows of an unformed layer are gathered from all processes.
 
     Args:
         forward: A pass whose graph is still there.
-        parameters: Those that count; all by default.
+        parameters: Those that count; all by default. Nothing is walked back further than to them.
         retain_graph: Whether it is needed afterwards, as for `weighted_gradient`.
 
     Returns:
         [T, T] float64, symmetric.
     """
     counted = {id(p) for p in (forward.parameters if parameters is None else parameters)}
-    if num_processes() > 1 or not forward.layers:
-        rows = task_gradients(forward, retain_graph=retain_graph)
-        kept = [k for k, p in enumerate(forward.parameters) if id(p) in counted]
-        return stored_gramian([[row[k] for k in kept] for row in rows])
     calls = [call for call in forward.layers if id(call.module.weight) in counted]
-    found = partly_formed_gradients(forward, calls, retain_graph=retain_graph)
-    kept = [k for k, p in enumerate(found.parameters) if id(p) in counted]
-    total = stored_gramian([[row[k] for k in kept] for row in found.rows])
+    found = partly_formed_gradients(forward, calls, parameters=counted, retain_graph=retain_graph)
+    for row in found.rows:
+        average_(row)
+    total = stored_gramian(found.rows)
     for call, outputs in zip(calls, found.outputs, strict=True):
         bias = call.module.bias is not None and id(call.module.bias) in counted
-        own = outputs_gramian(call, outputs, bias=bias)
+        own = outputs_gramian(call, outputs, bias=bias, gathered=num_processes() > 1)
         total = total.to(own.device) + own
     return total
+
+
+def feature_gramian(forward: SharedPass) -> Tensor:
+    """[T, T] float64 inner products of the tasks' gradients of the features, of all processes' examples."""
+    rows = [
+        [
+            torch.zeros_like(feature) if gradient is None else gradient
+            for feature, gradient in zip(forward.features, gradients, strict=True)
+        ]
+        for gradients in forward.feature_gradients
+    ]
+    rows = [[part.to(full_precision(part).dtype) for part in row] for row in rows]
+    return averaged(stored_gramian(rows)) / num_processes()
 
 
 @dataclass(frozen=True)
@@ -225,17 +253,23 @@ class PartlyFormed:
 
 
 def partly_formed_gradients(
-    forward: SharedPass, calls: Sequence[LayerCall], *, retain_graph: bool = False
+    forward: SharedPass,
+    calls: Sequence[LayerCall],
+    *,
+    parameters: Container[int] | None = None,
+    retain_graph: bool = False,
 ) -> PartlyFormed:
     """Each task's gradient of the shared parameters, with those of some layers left unformed.
 
     Args:
-        forward: A pass whose graph is still there, in one process.
+        forward: A pass whose graph is still there; gradients are of this process's examples.
         calls: Of these layers.
+        parameters: `id`s of the parameters that are wanted; None for all.
         retain_graph: Whether it is needed afterwards.
     """
     ghosts = {id(p) for call in calls for p in call.module.parameters()}
-    formed = [p for p in forward.parameters if id(p) not in ghosts]
+    wanted = [p for p in forward.parameters if parameters is None or id(p) in parameters]
+    formed = [p for p in wanted if id(p) not in ghosts]
     places: list[Tensor | GradientEdge] = [*(call.output for call in calls), *formed]
     found = []
     for t, gradients in enumerate(forward.feature_gradients):
@@ -245,14 +279,16 @@ def partly_formed_gradients(
     return PartlyFormed(formed, rows, [[row[k] for row in found] for k in range(len(calls))])
 
 
-def outputs_gramian(call: LayerCall, outputs: Sequence[Tensor | None], *, bias: bool) -> Tensor:
+def outputs_gramian(
+    call: LayerCall, outputs: Sequence[Tensor | None], *, bias: bool, gathered: bool = False
+) -> Tensor:
     """[T, T] float64 inner products of a layer's unformed gradients, as `layer_gramian`, 0 for None."""
     reached = [t for t, gradient in enumerate(outputs) if gradient is not None]
     own = torch.zeros(len(outputs), len(outputs), dtype=torch.float64, device=call.inputs.device)
     if reached:
         at = torch.tensor(reached, device=own.device)
         there = [gradient for gradient in outputs if gradient is not None]
-        own[at[:, None], at] = layer_gramian(call, there, bias=bias)
+        own[at[:, None], at] = layer_gramian(call, there, bias=bias, gathered=gathered)
     return own
 
 

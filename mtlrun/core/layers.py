@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
+from mtlrun.core.distributed import concatenated, num_processes
+
 # Rows are multiplied in blocks of this many, large enough for matrix products at full speed.
 _ROWS_A_BLOCK = 128
 
@@ -23,7 +25,9 @@ class LayerCall:
     output: GradientEdge
 
 
-def layer_gramian(call: LayerCall, gradients: Sequence[Tensor], *, bias: bool) -> Tensor:
+def layer_gramian(
+    call: LayerCall, gradients: Sequence[Tensor], *, bias: bool, gathered: bool = False
+) -> Tensor:
     """Inner products of a layer's parameter gradients, which are not formed.
 
     A layer that maps rows x of inputs X [N, D] has the gradient Y_i^T X, with Y_i [N, C] task i's
@@ -34,12 +38,17 @@ def layer_gramian(call: LayerCall, gradients: Sequence[Tensor], *, bias: bool) -
         call: A linear or convolution layer's.
         gradients: Of its output, one a task.
         bias: Whether the bias counts.
+        gathered: Whether the gradients are means over the processes: then N counts all rows.
 
     Returns:
         [T, T] float64.
     """
     rows = input_rows(call.module, call.inputs).to(call.module.weight.dtype)  # [Q, N, D]
     outputs = [output_rows(call.module, g).to(rows.dtype) for g in gradients]  # [Q, N, C]
+    if gathered:
+        rows = concatenated(rows, dim=1)
+        scaled = torch.stack(outputs) / num_processes()
+        outputs = list(concatenated(scaled, dim=2))
     num_tasks = len(outputs)
     total = torch.zeros(num_tasks, num_tasks, dtype=torch.float64, device=rows.device)
     for q, group in enumerate(rows):
@@ -77,7 +86,7 @@ def is_better_unformed(num_tasks: int, module: Any, inputs: Tensor, output: Tens
     channels = module.weight.shape[0]
     return layer_is_cheaper_unformed(
         num_tasks,
-        output.numel() // channels,
+        output.numel() // channels * num_processes(),
         module.weight[0].numel(),
         channels // getattr(module, "groups", 1),
     )

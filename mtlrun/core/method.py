@@ -17,6 +17,7 @@ from mtlrun.core.grouping import Affinity, Group, GroupingSolver, Plan
 from mtlrun.core.identity import Identified
 from mtlrun.core.model import Backbone, MultiTaskModel, task_losses
 from mtlrun.core.task import Task
+from mtlrun.core.weighting import Weighting
 
 Precision = Literal["fp32", "bf16"]
 MakeOptimizer = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
@@ -91,6 +92,9 @@ class UpdateRule(Identified):
     def step(self, batch: Batch) -> StepOutput:
         """Moves the parameters by one batch."""
 
+    def epoch_ended(self) -> None:
+        """Called after the last step of every pass over the data; nothing by default."""
+
     def state_dict(self) -> dict[str, Any]:
         """All that an exact resume needs beside the model, as tensors and plain values."""
         return {"optimizers": [optimizer.state_dict() for optimizer in self.optimizers]}
@@ -121,6 +125,17 @@ class UpdateRule(Identified):
         raise DivergedError(
             f"The loss of task `{'`, `'.join(bad) or 'of another process'}` should be finite. "
             f"Found {[float(loss) for loss in losses.detach()]} for {[t.name for t in self.tasks]}."
+        )
+
+    def check_finite_gradients(self, values: Tensor) -> None:
+        """Raises DivergedError where a number [T] that each task's gradient was reduced to is not finite."""
+        finite = torch.isfinite(values)
+        if bool(finite.all()):
+            return
+        bad = [task.name for task, ok in zip(self.tasks, finite, strict=True) if not ok]
+        raise DivergedError(
+            f"The gradient of task `{'`, `'.join(bad)}` should be finite before it is combined with "
+            f"those of the others. Found that it is not, in training {[t.name for t in self.tasks]}."
         )
 
     def move(self, optimizer: torch.optim.Optimizer, *, averaging: bool = True) -> Tensor:
@@ -166,27 +181,6 @@ class UpdateRule(Identified):
         ]
         found += ["the shared parameters"] if bad(self.model.shared_parameters()) else []
         return " and ".join(found) or "all parameters together"
-
-
-class LossWeighting(Identified):
-    """Weighs the losses before one backward pass. Learned weights are parameters of `module`.
-
-    Attributes:
-        module: Parameters and buffers of the weighting; trained with the model, saved with the rule.
-    """
-
-    module: nn.Module | None = None
-
-    @abstractmethod
-    def weights(self, losses: Tensor) -> Tensor:
-        """[T] weights of [T] losses; their weighted sum is what is minimised."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """All that an exact resume needs; nothing by default."""
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """The inverse of `state_dict`."""
 
 
 @dataclass(frozen=True)
@@ -294,7 +288,7 @@ class Lab(Protocol):
         """A fresh encoder; the same purpose gives the same initial weights."""
         ...
 
-    def make_weighting(self) -> LossWeighting:
+    def make_weighting(self) -> Weighting:
         """A fresh weighting, as configured."""
         ...
 

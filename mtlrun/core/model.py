@@ -1,7 +1,8 @@
 """Encoders that are sequences of stages, and models of shared and task-specific parameters."""
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor, nn
@@ -47,10 +48,7 @@ class Backbone(nn.Module, Identified):
 
     def last_shared_layer(self) -> nn.Module:
         """The last module with a weight matrix: GradNorm's choice of parameters to compare."""
-        layers = [
-            m for m in self.stages.modules() if any(True for _ in m.parameters(recurse=False))
-        ]
-        return layers[-1]
+        return _last_with_a_matrix(self.stages, self.stages.parameters())
 
 
 class MultiTaskModel(nn.Module, Identified):
@@ -87,6 +85,10 @@ class MultiTaskModel(nn.Module, Identified):
     def task_parameters(self, task: TaskName) -> list[nn.Parameter]:
         """Those that serve one task only."""
 
+    def last_shared_layer(self) -> nn.Module:
+        """The last module with a shared weight matrix."""
+        return _last_with_a_matrix(self, self.shared_parameters())
+
     def project(self) -> None:
         """Brings parameters back to where they may be, after every optimizer step; nothing by default."""
 
@@ -102,8 +104,33 @@ def task_losses(
     return [task.loss(full_precision(predictions[task.name]), targets[task.name]) for task in tasks]
 
 
+@contextmanager
+def unmoved_statistics(model: nn.Module) -> Iterator[None]:
+    """Batch norm takes a batch's statistics, as while training, but its running ones stay."""
+    norms = [
+        module
+        for module in model.modules()
+        if isinstance(module, nn.modules.batchnorm._BatchNorm)
+        and module.training
+        and module.track_running_stats
+    ]
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True
+
+
 def full_precision(prediction: Any) -> Any:
     """A prediction in float32 at least."""
     if isinstance(prediction, Tensor) and prediction.element_size() < 4:
         return prediction.float()
     return prediction
+
+
+def _last_with_a_matrix(module: nn.Module, parameters: Iterable[nn.Parameter]) -> nn.Module:
+    counted = {id(p) for p in parameters if p.dim() > 1}
+    layers = [m for m in module.modules() if counted & {id(p) for p in m.parameters(recurse=False)}]
+    return layers[-1]

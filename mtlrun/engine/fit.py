@@ -161,6 +161,7 @@ class Training:
                 self.standing.seconds += time.monotonic() - begin + seconds_loading
                 if self.standing.step % self.train.steps_per_epoch:
                     self._checkpoint_if_due()
+            self.rule.epoch_ended()
             if (epoch + 1) % self.trainer.eval_every == 0 or epoch + 1 == self.epochs:
                 self._validate(epoch)
             self._checkpoint_if_due(epoch_ended=True)

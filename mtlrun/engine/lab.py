@@ -12,9 +12,10 @@ from mtlrun.core.data import Split
 from mtlrun.core.distributed import num_processes
 from mtlrun.core.grouping import Affinity, GroupingSolver
 from mtlrun.core.identity import identity_of
-from mtlrun.core.method import AffinityCollector, Fitted, LossWeighting, UpdateRule
+from mtlrun.core.method import AffinityCollector, Fitted, UpdateRule
 from mtlrun.core.model import Backbone, MultiTaskModel
 from mtlrun.core.seeding import seed_for, seeded
+from mtlrun.core.weighting import Weighting
 from mtlrun.engine import distributed
 from mtlrun.engine.device import device_named, peak_memory, reset_peak_memory
 from mtlrun.engine.files import read_tensors, write_text
@@ -87,7 +88,7 @@ class Workbench:
         with seeded(self.seed, purpose):
             return self.setup.make_backbone(self.data.inputs)
 
-    def make_weighting(self) -> LossWeighting:
+    def make_weighting(self) -> Weighting:
         """A fresh weighting, as configured."""
         self._used.add("weighting")
         with seeded(self.seed, "weighting"):

@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 from mtlrun.core.data import DataSource, InputSpec
 from mtlrun.core.grouping import GroupingSolver
-from mtlrun.core.method import LossWeighting, MakeOptimizer, Method, Precision
+from mtlrun.core.method import MakeOptimizer, Method, Precision
 from mtlrun.core.model import Backbone
+from mtlrun.core.weighting import Weighting
 from mtlrun.engine.schedules import Schedule
 
 _COUNTS = (
@@ -113,7 +114,7 @@ class RunSetup:
     store: Path | None
     data: DataSource
     make_backbone: Callable[[InputSpec], Backbone]
-    make_weighting: Callable[[], LossWeighting]
+    make_weighting: Callable[[], Weighting]
     make_optimizer: MakeOptimizer
     schedule: Schedule
     method: Method

@@ -5,7 +5,8 @@ from typing import Literal
 
 from mtlrun.core.batch import TaskName
 from mtlrun.core.grouping import Group, Objective, Plan
-from mtlrun.core.method import AffinityCollector, Fitted, Lab, LossWeighting, Method
+from mtlrun.core.method import AffinityCollector, Fitted, Lab, Method
+from mtlrun.core.weighting import Weighting
 from mtlrun.networks.hard_sharing import HardSharing
 from mtlrun.updates.joint import Joint
 from mtlrun.weightings.equal import Equal
@@ -75,5 +76,5 @@ def find_single_tasks(lab: Lab) -> dict[TaskName, Fitted]:
     return found
 
 
-def _weighting(lab: Lab, tasks: Sequence[TaskName]) -> LossWeighting:
+def _weighting(lab: Lab, tasks: Sequence[TaskName]) -> Weighting:
     return lab.make_weighting() if len(tasks) > 1 else Equal()

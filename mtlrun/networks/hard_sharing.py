@@ -57,3 +57,7 @@ class HardSharing(MultiTaskModel):
     def task_parameters(self, task: TaskName) -> list[nn.Parameter]:
         """The head's."""
         return list(self.heads[task].parameters())
+
+    def last_shared_layer(self) -> nn.Module:
+        """The encoder's own choice."""
+        return self.backbone.last_shared_layer()

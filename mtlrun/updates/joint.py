@@ -1,24 +1,49 @@
 """All tasks move the parameters together."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from mtlrun.core.batch import Batch
-from mtlrun.core.method import LossWeighting, MakeOptimizer, StepOutput, StepSettings, UpdateRule
-from mtlrun.core.model import MultiTaskModel
+from mtlrun.core.distributed import average_, averaged
+from mtlrun.core.gradients import (
+    Gradient,
+    SharedPass,
+    each_task_gradient,
+    feature_gramian,
+    features_gradient,
+    gramian,
+    shared_pass,
+    weighted_gradient,
+)
+from mtlrun.core.method import MakeOptimizer, StepOutput, StepSettings, UpdateRule
+from mtlrun.core.model import MultiTaskModel, unmoved_statistics
+from mtlrun.core.seeding import RandomState
 from mtlrun.core.task import Task
+from mtlrun.core.weighting import (
+    GradientAggregation,
+    GramianWeighting,
+    LossWeighting,
+    Weighting,
+)
 
 
 class Joint(UpdateRule):
-    """One backward pass of the weighted sum of all losses, one optimizer step.
+    """One optimizer step by all tasks, combined by a weighting.
+
+    A weighting of losses takes one backward pass of their weighted sum. The others take one forward
+    pass, cut at the features that the heads read: each head is walked back once, which yields its
+    parameters' gradients, and the encoder once a task. From their inner products a weighting of
+    gradients finds its weights for one last backward pass; an aggregation is shown the gradients
+    one after another. Every task's gradient is averaged over the processes before that.
 
     Args:
-        weighting: Combines the losses.
+        weighting: Combines the tasks.
     """
 
-    def __init__(self, weighting: LossWeighting) -> None:
+    def __init__(self, weighting: Weighting) -> None:
         self.weighting = weighting
 
     def trained_parameters(self) -> list[nn.Parameter]:
@@ -33,23 +58,43 @@ class Joint(UpdateRule):
         make_optimizer: MakeOptimizer,
         settings: StepSettings,
     ) -> None:
-        """Moves the weighting to the model's device first."""
+        """Sets the weighting up first."""
+        self.device = next(model.parameters()).device
+        self.weighting.setup([task.name for task in tasks], self.device)
         if self.weighting.module is not None:
-            self.weighting.module.to(next(model.parameters()).device)
+            self.weighting.module.to(self.device)
         super().setup(model, tasks, make_optimizer, settings)
 
     def step(self, batch: Batch) -> StepOutput:
         """Moves all parameters once."""
-        losses = self.losses(batch)
-        weights = self.weighting.weights(losses)
+        weighting = self.weighting
+        random = RandomState.capture(self.device) if weighting.wants_losses_after else None
         self.optimizers[0].zero_grad(set_to_none=True)
-        (weights * losses).sum().backward()  # type: ignore[no-untyped-call]  # torch's backward has no annotations
-        norm = self.move(self.optimizers[0])
-        detached = losses.detach()
+        if isinstance(weighting, LossWeighting):
+            losses, weights = self._weigh_losses(batch, weighting)
+            norm = self.move(self.optimizers[0])
+        else:
+            forward = self._shared_pass(batch, layers=isinstance(weighting, GramianWeighting))
+            losses = forward.losses
+            if isinstance(weighting, GramianWeighting):
+                weights = self._weigh_gradients(forward, weighting)
+            else:
+                assert isinstance(weighting, GradientAggregation)
+                weights = self._aggregate(forward, weighting)
+            norm = self.move(self.optimizers[0], averaging=False)
+        if random is not None:
+            weighting.losses_after(averaged(losses), self._losses_again(batch, random))
+        scalars: dict[str, Tensor | float] = {"gradient_norm": norm}
+        if weights is not None and not weighting.is_constant:
+            for task, weight in zip(self.tasks, weights, strict=True):
+                scalars[f"weight/{task.name}"] = weight
         return StepOutput(
-            {task.name: loss for task, loss in zip(self.tasks, detached, strict=True)},
-            {"gradient_norm": norm},
+            {task.name: loss for task, loss in zip(self.tasks, losses, strict=True)}, scalars
         )
+
+    def epoch_ended(self) -> None:
+        """Tells the weighting."""
+        self.weighting.epoch_ended()
 
     def state_dict(self) -> dict[str, Any]:
         """The optimizer's and the weighting's."""
@@ -59,3 +104,114 @@ class Joint(UpdateRule):
         """The inverse of `state_dict`."""
         super().load_state_dict(state)
         self.weighting.load_state_dict(state["weighting"])
+
+    def _weigh_losses(self, batch: Batch, weighting: LossWeighting) -> tuple[Tensor, Tensor]:
+        """Losses and weights [T]; the gradients, of this process's examples, lie in the parameters."""
+        losses = self.losses(batch)
+        known = averaged(losses)
+        weights = weighting.weights(known).to(losses)
+        self._teach(known)
+        (weights * losses).sum().backward()  # type: ignore[no-untyped-call]  # torch's backward has no annotations
+        return losses.detach(), weights
+
+    def _shared_pass(self, batch: Batch, *, layers: bool) -> SharedPass:
+        forward = shared_pass(
+            self.model,
+            self.tasks,
+            batch,
+            autocast=self.settings.autocast(self.device),
+            layers=layers,
+        )
+        self.check_finite(forward.losses)
+        return forward
+
+    def _weigh_gradients(self, forward: SharedPass, weighting: GramianWeighting) -> Tensor:
+        """Weights [T]; the gradients, means over the processes, lie in the parameters."""
+        if weighting.grad_on == "features":
+            products = feature_gramian(forward)
+        else:
+            layer = self.model.last_shared_layer() if weighting.grad_on == "last_layer" else None
+            parameters = None if layer is None else layer.parameters(recurse=False)
+            products = gramian(forward, parameters=parameters, retain_graph=True)
+        products = products.to(self.device)
+        self.check_finite_gradients(products.diagonal())
+        known = averaged(forward.losses)
+        weights = weighting.weights(products, known)
+        heads = weighting.head_weights(weights).to(forward.losses)
+        self._teach(known)
+        weights = weights.to(forward.losses)
+        self._give(forward, weighted_gradient(forward, weights), heads)
+        return weights
+
+    def _aggregate(self, forward: SharedPass, weighting: GradientAggregation) -> None:
+        """The gradients, means over the processes, lie in the parameters afterwards."""
+        if weighting.grad_on == "features":
+            found = features_gradient(forward, self._weighed_features(forward, weighting))
+        else:
+            flat = weighting.aggregate(self._rows(forward))
+            parts = torch.split(flat, [p.numel() for p in forward.parameters])
+            pairs = zip(parts, forward.parameters, strict=True)
+            found = [part.view_as(p) for part, p in pairs]
+        self._give(forward, found, torch.ones_like(forward.losses))
+
+    def _rows(self, forward: SharedPass) -> Iterator[Tensor]:
+        """T gradients [P], one after another."""
+        for t, parts in enumerate(each_task_gradient(forward)):
+            row = torch.cat([part.reshape(-1) for part in parts])
+            own = torch.zeros_like(forward.losses)
+            own[t] = row.sum()
+            self.check_finite_gradients(own)
+            yield row
+
+    def _weighed_features(
+        self, forward: SharedPass, weighting: GradientAggregation
+    ) -> list[Tensor | None]:
+        """Gradients of the features, the tasks' weighed element by element and summed."""
+        rows = []
+        for gradients in forward.feature_gradients:
+            pairs = zip(forward.features, gradients, strict=True)
+            signed = [
+                torch.zeros_like(feature[0])
+                if gradient is None
+                else (feature.sign() * gradient).sum(0)
+                for feature, gradient in pairs
+            ]
+            rows.append(torch.cat([part.detach().reshape(-1).float() for part in signed]))
+        summed = torch.stack(rows)
+        average_([summed])
+        self.check_finite_gradients(summed.sum(1))
+        sizes = [feature[0].numel() for feature in forward.features]
+        masks = torch.split(weighting.feature_weights(summed), sizes, dim=1)
+        totals: list[Tensor | None] = []
+        for k, (mask, feature) in enumerate(zip(masks, forward.features, strict=True)):
+            total = torch.zeros_like(feature)
+            for own, gradients in zip(mask, forward.feature_gradients, strict=True):
+                gradient = gradients[k]
+                if gradient is not None:
+                    total += own.to(gradient.dtype).view_as(feature[0]) * gradient
+            totals.append(total)
+        return totals
+
+    def _give(self, forward: SharedPass, shared: Gradient, heads: Tensor) -> None:
+        """Puts gradients into the parameters: the shared ones', and the heads' times weights [T]."""
+        for parameter, gradient in zip(forward.parameters, shared, strict=True):
+            parameter.grad = gradient
+        for task, weight, own in zip(self.tasks, heads, forward.head_gradients, strict=True):
+            trained = [p for p in self.model.task_parameters(task.name) if p.requires_grad]
+            for parameter, gradient in zip(trained, own, strict=True):
+                parameter.grad = gradient * weight.to(gradient.dtype)
+
+    def _teach(self, losses: Tensor) -> None:
+        """Gives the weighting's own parameters their gradients."""
+        objective = self.weighting.objective(losses)
+        if objective is not None:
+            objective.backward()  # type: ignore[no-untyped-call]  # torch's backward has no annotations
+
+    def _losses_again(self, batch: Batch, random: RandomState) -> Tensor:
+        """[T] losses at the moved parameters, with the draws of the step's forward pass."""
+        now = RandomState.capture(self.device)
+        random.restore()
+        with torch.no_grad(), unmoved_statistics(self.model):
+            after = averaged(self.losses(batch))
+        now.restore()
+        return after

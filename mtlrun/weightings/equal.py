@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from mtlrun.core.method import LossWeighting
+from mtlrun.core.weighting import LossWeighting
 
 
 class Equal(LossWeighting):
@@ -18,6 +18,8 @@ class Equal(LossWeighting):
     Args:
         reduction: "sum" for weights 1, "mean" for weights 1 / T.
     """
+
+    is_constant = True
 
     def __init__(self, *, reduction: Literal["sum", "mean"] = "sum") -> None:
         self.reduction = reduction

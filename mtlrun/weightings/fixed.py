@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from mtlrun.core.method import LossWeighting
+from mtlrun.core.weighting import LossWeighting
 
 
 class Fixed(LossWeighting):
@@ -13,6 +13,8 @@ class Fixed(LossWeighting):
     Args:
         weights: [T], in the order of the tasks.
     """
+
+    is_constant = True
 
     def __init__(self, weights: Sequence[float]) -> None:
         self.given = tuple(weights)

@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from mtlrun.core.data import DataError, DataSource, InputSpec
 from mtlrun.core.grouping import GroupingSolver
-from mtlrun.core.method import LossWeighting, Method
+from mtlrun.core.method import Method
+from mtlrun.core.weighting import LossWeighting
 
 
 class Data(DataSource):

@@ -16,10 +16,11 @@ from torch.utils import _pytree as pytree
 from mtlrun._catalogue import conf_folder, options
 from mtlrun.config import Composed, compose
 from mtlrun.core.data import DataError, DataSource, InputSpec, SplitName
-from mtlrun.core.method import AffinityCollector, LossWeighting, MakeOptimizer, StepSettings
+from mtlrun.core.method import AffinityCollector, MakeOptimizer, StepSettings
 from mtlrun.core.model import task_losses
 from mtlrun.core.seeding import seeded
 from mtlrun.core.task import Task
+from mtlrun.core.weighting import Weighting
 from mtlrun.engine.pipeline import run
 from mtlrun.engine.schedules import Poly
 from mtlrun.methods.hps import HPS
@@ -45,10 +46,10 @@ def composed(setting: str) -> Composed:
     return compose([setting])
 
 
-def weighting(name: str) -> LossWeighting:
+def weighting(name: str) -> Weighting:
     with seeded(0, "weighting"):
         made = composed(f"weighting={name}").factories["weighting"]()
-    assert isinstance(made, LossWeighting)
+    assert isinstance(made, Weighting)
     return made
 
 
@@ -70,7 +71,7 @@ def collector(name: str) -> AffinityCollector:
 class Trained:
     """The joint rule on the toy data, with dropout and batch norm."""
 
-    def __init__(self, own: LossWeighting, make_optimizer: MakeOptimizer) -> None:
+    def __init__(self, own: Weighting, make_optimizer: MakeOptimizer) -> None:
         data = ToyData()
         self.tasks, self.split = data.tasks, data.split("train")
         with seeded(0, "backbone"):
@@ -84,6 +85,8 @@ class Trained:
         for step in range(first, last):
             places = [(8 * step + k) % len(self.split) for k in range(8)]
             self.rule.step(self.split.fetch(places, seed=step))
+            if 8 * (step + 1) % len(self.split) == 0:
+                self.rule.epoch_ended()
 
     def losses(self) -> list[float]:
         """Of the whole training split, without noise of layers."""

@@ -1,0 +1,36 @@
+"""The loss part of impartial multi-task learning."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from mtlrun.core.batch import TaskName
+from mtlrun.core.weighting import LossWeighting
+from mtlrun.weightings._scales import Scales
+
+
+class IMTLL(LossWeighting):
+    """Minimises the sum of exp(s_t) L_t - s_t with learned s_t, which brings all losses to scale 1.
+
+    Source: Liu et al., Towards Impartial Multi-task Learning, ICLR 2021, Section 3.2, IMTL-L with
+    a = e and b = 0.
+
+    At the best s_t = -ln L_t. They are trained by the model's optimizer, weight decay included.
+    """
+
+    module: Scales
+
+    def setup(self, tasks: Sequence[TaskName], device: torch.device) -> None:
+        """Makes the exponents, 0 at first."""
+        super().setup(tasks, device)
+        self.module = Scales(len(tasks), 0.0)
+
+    def weights(self, losses: Tensor) -> Tensor:
+        """[T] exp(s_t)."""
+        return self.module().detach().exp()
+
+    def objective(self, losses: Tensor) -> Tensor:
+        """What s_t minimise."""
+        values = self.module()
+        return (values.exp() * losses - values).sum()

@@ -1,0 +1,47 @@
+"""Fixed weights of the losses, by task, or losses brought to one scale."""
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+from torch import Tensor
+
+from mtlrun.core.batch import TaskName
+from mtlrun.core.weighting import LossWeighting
+
+
+class LinearScale(LossWeighting):
+    """Minimises a sum of the losses with fixed weights, each loss on a scale of its own if wanted.
+
+    Source: "LinearScale" or "LS" in PTG's tables, which the paper does not define. Its program has
+    the linear scalarisation of Navon et al., Multi-Task Learning as a Bargaining Game, ICML 2022,
+    arXiv:2202.01017, Section 5: the sum of w_t L_t with w_t = 1, where its naive baseline takes the
+    mean. Its scale-invariant form, the sum of w_t ln L_t, is `scale=log`.
+    Differs: `scale=initial`, the sum of w_t L_t / L_t(0), is in neither.
+
+    Args:
+        scale: "none"; "initial" divides each loss by its value at the first batch; "log" minimises
+            the logarithms, so that each loss is divided by its present value.
+        task_weights: By name of the task; 1 for those not named.
+    """
+
+    kept: ClassVar[tuple[str, ...]] = ("first",)
+
+    def __init__(
+        self,
+        *,
+        scale: Literal["none", "initial", "log"] = "none",
+        task_weights: Mapping[TaskName, float] | None = None,
+    ) -> None:
+        self.scale, self.task_weights = scale, dict(task_weights or {})
+        self.first: Tensor | None = None
+
+    def weights(self, losses: Tensor) -> Tensor:
+        """[T] the weights, over the scale."""
+        given = losses.new_tensor([self.task_weights.get(task, 1.0) for task in self.tasks])
+        if self.scale == "none":
+            return given
+        if self.scale == "log":
+            return given / self.positive(losses)
+        if self.first is None:
+            self.first = self.positive(losses)
+        return given / self.first
