@@ -1,0 +1,91 @@
+"""Conflict-averse gradients."""
+
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from scipy.optimize import minimize
+from torch import Tensor
+
+from mtlrun.core.weighting import GradOn, GramianWeighting
+
+Vector = np.ndarray[Any, np.dtype[np.float64]]
+
+
+class CAGrad(GramianWeighting):
+    """The direction that helps the worst task most, no further than c |g_0| from the mean gradient g_0.
+
+    Source: Liu et al., Conflict-Averse Gradient Descent for Multi-task Learning, NeurIPS 2021,
+    arXiv:2110.14048, Algorithm 1; the dual is solved by SLSQP, as in the authors' program, here on
+    the Gramian scaled to 1.
+    Differs: no constants are added to norms. The authors' program multiplies by T, so that the
+    scale is that of summed losses; it and LibMTL divide by 1 + c^2 (`rescale=squared`), torchjd
+    does not.
+
+    Args:
+        grad_on: Of which gradients.
+        c: The radius, in multiples of the mean gradient's norm; 0 gives the mean gradient.
+        rescale: What the direction is divided by: "none" 1, "squared" 1 + c^2, "linear" 1 + c.
+
+    Raises:
+        ValueError: If c is negative.
+    """
+
+    def __init__(
+        self,
+        *,
+        grad_on: GradOn = "parameters",
+        c: float = 0.5,
+        rescale: Literal["none", "squared", "linear"] = "squared",
+    ) -> None:
+        if c < 0:
+            raise ValueError(f"`c` should not be negative. Found `c = {c}`. Set weighting.c.")
+        super().__init__(grad_on=grad_on)
+        self.c, self.rescale = c, rescale
+
+    def weights(self, gramian: Tensor, losses: Tensor) -> Tensor:
+        """[T] not negative, of the plain gradients."""
+        found = conflict_averse(gramian.cpu().numpy(), self.c)
+        divisor = {"none": 1.0, "squared": 1 + self.c**2, "linear": 1 + self.c}[self.rescale]
+        return torch.from_numpy(found / divisor).to(gramian.device)
+
+
+def conflict_averse(gramian: Vector, c: float) -> Vector:
+    """[T] 1 / T plus the multiples of the gradients that the worst task asks for, from [T, T].
+
+    With w the point of the simplex where <g_w, g_0> + c |g_0| |g_w| is least, the direction is
+    g_0 + c |g_0| g_w / |g_w|.
+    """
+    size = len(gramian)
+    even = np.full(size, 1 / size)
+    largest = float(gramian.diagonal().max())
+    if largest <= 0:
+        return even
+    products = gramian / largest
+    mean = products @ even  # inner products with the mean gradient
+    radius = c * np.sqrt(max(float(even @ mean), 0.0))
+
+    def value(w: Vector) -> float:
+        return float(w @ mean + radius * np.sqrt(max(w @ products @ w, 0.0)))
+
+    def slope(w: Vector) -> Vector:
+        mapped = products @ w
+        norm = np.sqrt(max(w @ mapped, 0.0))
+        return mean + (radius / norm * mapped if norm > 0 else 0.0)
+
+    found = minimize(
+        value,
+        even,
+        jac=slope,
+        method="SLSQP",
+        bounds=[(0.0, 1.0)] * size,
+        constraints={
+            "type": "eq",
+            "fun": lambda w: w.sum() - 1,
+            "jac": lambda w: np.ones(size),
+        },
+        options={"ftol": 1e-12, "maxiter": 500},
+    )
+    w = np.clip(found.x, 0.0, None)
+    norm = np.sqrt(max(w @ products @ w, 0.0))
+    return even + (radius / norm * w if norm > 1e-9 else 0.0)
