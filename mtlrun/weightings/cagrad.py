@@ -54,38 +54,41 @@ def conflict_averse(gramian: Vector, c: float) -> Vector:
     """[T] 1 / T plus the multiples of the gradients that the worst task asks for, from [T, T].
 
     With w the point of the simplex where <g_w, g_0> + c |g_0| |g_w| is least, the direction is
-    g_0 + c |g_0| g_w / |g_w|.
+    g_0 + c |g_0| g_w / |g_w|. It is sought in v_t = w_t |g_t| / m, m the least norm, so that
+    norms far apart leave the problem well scaled.
     """
     size = len(gramian)
     even = np.full(size, 1 / size)
-    largest = float(gramian.diagonal().max())
-    if largest <= 0:
+    lengths = np.sqrt(np.clip(gramian.diagonal(), 0.0, None))
+    length = float(np.sqrt(max(even @ gramian @ even, 0.0)))
+    if length <= 1e-9 * lengths.max():
         return even
-    products = gramian / largest
-    mean = products @ even  # inner products with the mean gradient
-    radius = c * np.sqrt(max(float(even @ mean), 0.0))
+    counted = np.flatnonzero(lengths)
+    norms = lengths[counted]
+    cosines = gramian[np.ix_(counted, counted)] / np.outer(norms, norms)
+    toward = (gramian @ even)[counted] / (norms * length)  # cosines with the mean gradient
+    price = norms.min() / norms  # of v: what it takes of the simplex
 
-    def value(w: Vector) -> float:
-        return float(w @ mean + radius * np.sqrt(max(w @ products @ w, 0.0)))
+    def value(v: Vector) -> float:
+        return float(v @ toward + c * np.sqrt(max(v @ cosines @ v, 0.0)))
 
-    def slope(w: Vector) -> Vector:
-        mapped = products @ w
-        norm = np.sqrt(max(w @ mapped, 0.0))
-        return mean + (radius / norm * mapped if norm > 0 else 0.0)
+    def slope(v: Vector) -> Vector:
+        mapped = cosines @ v
+        norm = np.sqrt(max(v @ mapped, 0.0))
+        return toward + (c / norm * mapped if norm > 0 else 0.0)
 
     found = minimize(
         value,
-        even,
+        np.full(len(norms), 1 / price.sum()),
         jac=slope,
         method="SLSQP",
-        bounds=[(0.0, 1.0)] * size,
-        constraints={
-            "type": "eq",
-            "fun": lambda w: w.sum() - 1,
-            "jac": lambda w: np.ones(size),
-        },
-        options={"ftol": 1e-12, "maxiter": 500},
+        bounds=[(0.0, None)] * len(norms),
+        constraints={"type": "eq", "fun": lambda v: v @ price - 1, "jac": lambda v: price},
+        options={"ftol": 1e-15, "maxiter": 500},
     )
-    w = np.clip(found.x, 0.0, None)
-    norm = np.sqrt(max(w @ products @ w, 0.0))
-    return even + (radius / norm * w if norm > 1e-9 else 0.0)
+    v = np.clip(found.x, 0.0, None)
+    norm = np.sqrt(max(v @ cosines @ v, 0.0))
+    spared = len(norms) < size and value(v) >= 0  # then a zero gradient is the worst task
+    if norm > 1e-9 and not spared:
+        even[counted] += c * length / norm * v / norms
+    return even
