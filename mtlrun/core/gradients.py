@@ -17,7 +17,7 @@ from torch.autograd.graph import GradientEdge
 from torch.utils import _pytree as pytree
 
 from mtlrun.core.batch import Batch, TaskName
-from mtlrun.core.distributed import average_, averaged, num_processes
+from mtlrun.core.distributed import average_, num_processes
 from mtlrun.core.layers import (
     LayerCall,
     LayerRecorder,
@@ -25,7 +25,7 @@ from mtlrun.core.layers import (
     is_better_unformed,
     layer_gramian,
 )
-from mtlrun.core.model import Features, MultiTaskModel, full_precision, task_losses
+from mtlrun.core.model import Features, MultiTaskModel, task_losses
 from mtlrun.core.seeding import RandomState
 from mtlrun.core.task import Task
 
@@ -222,19 +222,6 @@ def gramian(
         own = outputs_gramian(call, outputs, bias=bias, gathered=num_processes() > 1)
         total = total.to(own.device) + own
     return total
-
-
-def feature_gramian(forward: SharedPass) -> Tensor:
-    """[T, T] float64 inner products of the tasks' gradients of the features, of all processes' examples."""
-    rows = [
-        [
-            torch.zeros_like(feature) if gradient is None else gradient
-            for feature, gradient in zip(forward.features, gradients, strict=True)
-        ]
-        for gradients in forward.feature_gradients
-    ]
-    rows = [[part.to(full_precision(part).dtype) for part in row] for row in rows]
-    return averaged(stored_gramian(rows)) / num_processes()
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from mtlrun.core.batch import Batch
-from mtlrun.core.distributed import average_, averaged
+from mtlrun.core.distributed import averaged
+from mtlrun.core.feature_gradients import feature_gramian, signed_sums, weighed_features
 from mtlrun.core.gradients import (
     Gradient,
     SharedPass,
     each_task_gradient,
-    feature_gramian,
     features_gradient,
     gramian,
     shared_pass,
@@ -70,17 +70,18 @@ class Joint(UpdateRule):
         weighting = self.weighting
         random = RandomState.capture(self.device) if weighting.wants_losses_after else None
         self.optimizers[0].zero_grad(set_to_none=True)
+        weights: Tensor | None
         if isinstance(weighting, LossWeighting):
             losses, weights = self._weigh_losses(batch, weighting)
             norm = self.move(self.optimizers[0])
         else:
             forward = self._shared_pass(batch, layers=isinstance(weighting, GramianWeighting))
-            losses = forward.losses
+            losses, weights = forward.losses, None
             if isinstance(weighting, GramianWeighting):
                 weights = self._weigh_gradients(forward, weighting)
             else:
                 assert isinstance(weighting, GradientAggregation)
-                weights = self._aggregate(forward, weighting)
+                self._aggregate(forward, weighting)
             norm = self.move(self.optimizers[0], averaging=False)
         if random is not None:
             weighting.losses_after(averaged(losses), self._losses_again(batch, random))
@@ -146,7 +147,10 @@ class Joint(UpdateRule):
     def _aggregate(self, forward: SharedPass, weighting: GradientAggregation) -> None:
         """The gradients, means over the processes, lie in the parameters afterwards."""
         if weighting.grad_on == "features":
-            found = features_gradient(forward, self._weighed_features(forward, weighting))
+            sums = signed_sums(forward)
+            self.check_finite_gradients(sums.sum(1))
+            weighed = weighed_features(forward, weighting.feature_weights(sums))
+            found = features_gradient(forward, weighed)
         else:
             flat = weighting.aggregate(self._rows(forward))
             parts = torch.split(flat, [p.numel() for p in forward.parameters])
@@ -162,35 +166,6 @@ class Joint(UpdateRule):
             own[t] = row.sum()
             self.check_finite_gradients(own)
             yield row
-
-    def _weighed_features(
-        self, forward: SharedPass, weighting: GradientAggregation
-    ) -> list[Tensor | None]:
-        """Gradients of the features, the tasks' weighed element by element and summed."""
-        rows = []
-        for gradients in forward.feature_gradients:
-            pairs = zip(forward.features, gradients, strict=True)
-            signed = [
-                torch.zeros_like(feature[0])
-                if gradient is None
-                else (feature.sign() * gradient).sum(0)
-                for feature, gradient in pairs
-            ]
-            rows.append(torch.cat([part.detach().reshape(-1).float() for part in signed]))
-        summed = torch.stack(rows)
-        average_([summed])
-        self.check_finite_gradients(summed.sum(1))
-        sizes = [feature[0].numel() for feature in forward.features]
-        masks = torch.split(weighting.feature_weights(summed), sizes, dim=1)
-        totals: list[Tensor | None] = []
-        for k, (mask, feature) in enumerate(zip(masks, forward.features, strict=True)):
-            total = torch.zeros_like(feature)
-            for own, gradients in zip(mask, forward.feature_gradients, strict=True):
-                gradient = gradients[k]
-                if gradient is not None:
-                    total += own.to(gradient.dtype).view_as(feature[0]) * gradient
-            totals.append(total)
-        return totals
 
     def _give(self, forward: SharedPass, shared: Gradient, heads: Tensor) -> None:
         """Puts gradients into the parameters: the shared ones', and the heads' times weights [T]."""

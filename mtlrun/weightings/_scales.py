@@ -1,7 +1,7 @@
-"""Scales of losses that the model's optimizer learns."""
+"""Numbers of a weighting that the model's optimizer learns."""
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 
 class Scales(nn.Module):
@@ -15,7 +15,3 @@ class Scales(nn.Module):
     def __init__(self, size: int, begin: float) -> None:
         super().__init__()
         self.values = nn.Parameter(torch.full((size,), begin))
-
-    def forward(self) -> Tensor:
-        """[T] the numbers, with their graph."""
-        return self.values

@@ -75,7 +75,8 @@ def conflict_averse(gramian: Vector, c: float) -> Vector:
     def slope(v: Vector) -> Vector:
         mapped = cosines @ v
         norm = np.sqrt(max(v @ mapped, 0.0))
-        return toward + (c / norm * mapped if norm > 0 else 0.0)
+        found: Vector = toward + (c / norm * mapped if norm > 0 else 0.0)
+        return found
 
     found = minimize(
         value,

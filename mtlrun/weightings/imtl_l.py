@@ -28,9 +28,9 @@ class IMTLL(LossWeighting):
 
     def weights(self, losses: Tensor) -> Tensor:
         """[T] exp(s_t)."""
-        return self.module().detach().exp()
+        return self.module.values.detach().exp()
 
     def objective(self, losses: Tensor) -> Tensor:
         """What s_t minimise."""
-        values = self.module()
+        values = self.module.values
         return (values.exp() * losses - values).sum()

@@ -67,7 +67,7 @@ def bargain(gramian: Array) -> Array:
 
 def _newton(matrix: Array, *, max_steps: int = 200) -> Array:
     """The x with C x = 1 / x; the steps shrink so that x stays positive and the descent is sure."""
-    x = 1 / np.sqrt(np.clip(matrix.sum(1), 1.0, None))
+    x: Array = 1 / np.sqrt(np.clip(matrix.sum(1), 1.0, None))
     for _ in range(max_steps):
         gradient = matrix @ x - 1 / x
         step = np.linalg.solve(matrix + np.diag(1 / x**2), gradient)

@@ -36,9 +36,9 @@ class UW(LossWeighting):
 
     def weights(self, losses: Tensor) -> Tensor:
         """[T] 1 / (2 exp(s_t))."""
-        return 0.5 * torch.exp(-self.module().detach())
+        return 0.5 * torch.exp(-self.module.values.detach())
 
     def objective(self, losses: Tensor) -> Tensor:
         """What s_t minimise."""
-        values = self.module()
+        values = self.module.values
         return 0.5 * (torch.exp(-values) * losses + values).sum()
