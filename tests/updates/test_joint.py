@@ -27,6 +27,7 @@ from mtlrun.weightings.nash_mtl import NashMTL
 from mtlrun.weightings.pcgrad import PCGrad
 from mtlrun.weightings.uw import UW
 from tests.affinities.models import losses_of, noisy_point
+from tests.weightings.oracles import built
 
 WEIGHTS = torch.tensor([0.5, -1.0, 2.0], dtype=torch.float64)
 
@@ -218,8 +219,6 @@ def test_the_weights_are_logged_unless_they_never_change() -> None:
 
 @pytest.mark.parametrize("name", options("weighting"))
 def test_mixed_precision_moves_as_full_precision_does(name: str) -> None:
-    from tests.contracts.test_rules import weighting
-
     moves = []
     for precision in ("fp32", "bf16"):
         point = noisy_point(dropout=0.0)
@@ -228,7 +227,7 @@ def test_mixed_precision_moves_as_full_precision_does(name: str) -> None:
             point.batch.inputs.float(), {k: v.float() for k, v in point.batch.targets.items()}
         )
         before = torch.cat([p.detach().reshape(-1) for p in point.model.shared_parameters()])
-        rule = rule_at(point, weighting(name), precision=precision)
+        rule = rule_at(point, built(name), precision=precision)
         rule.step(batch)
         rule.step(batch)
         after = torch.cat([p.detach().reshape(-1) for p in point.model.shared_parameters()])

@@ -1,10 +1,13 @@
 """Gradients to combine, and what every test of a weighting begins with."""
 
+import importlib
 from typing import TypeVar
 
 import torch
+import yaml
 from torch import Tensor
 
+from mtlrun._catalogue import conf_folder
 from mtlrun.core.seeding import seeded
 from mtlrun.core.weighting import Weighting
 
@@ -29,6 +32,15 @@ def made(kind: type[W], **settings: object) -> W:
     """A weighting made under the seed of a run."""
     with seeded(0, "weighting"):
         return kind(**settings)
+
+
+def built(name: str) -> Weighting:
+    """The weighting of a file of conf/weighting, with its settings, under the seed of a run."""
+    values = yaml.safe_load((conf_folder() / "weighting" / f"{name}.yaml").read_text())
+    module, _, kind = values.pop("_target_").rpartition(".")
+    weighting = made(getattr(importlib.import_module(module), kind), **values)
+    assert isinstance(weighting, Weighting)
+    return weighting
 
 
 OPPOSITE = torch.tensor([[1.0, 2.0], [-1.0, -2.0]], dtype=torch.float64)
