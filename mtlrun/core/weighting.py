@@ -138,7 +138,7 @@ class GradientAggregation(Weighting):
         """[P] the gradient of the shared parameters.
 
         Args:
-            rows: T rows [P], such as a matrix [T, P]; a row may be made when it is asked for.
+            rows: T rows [P], such as a matrix [T, P]; each may be overwritten by the next.
         """
 
     @abstractmethod

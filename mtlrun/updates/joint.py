@@ -159,9 +159,12 @@ class Joint(UpdateRule):
         self._give(forward, found, torch.ones_like(forward.losses))
 
     def _rows(self, forward: SharedPass) -> Iterator[Tensor]:
-        """T gradients [P], one after another."""
+        """T gradients [P], one after another, in one buffer."""
+        size = sum(p.numel() for p in forward.parameters)
+        row = forward.losses.new_empty(size)
         for t, parts in enumerate(each_task_gradient(forward)):
-            row = torch.cat([part.reshape(-1) for part in parts])
+            torch.cat([part.reshape(-1) for part in parts], out=row)
+            del parts
             own = torch.zeros_like(forward.losses)
             own[t] = row.sum()
             self.check_finite_gradients(own)

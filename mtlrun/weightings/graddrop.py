@@ -49,23 +49,28 @@ class GradDrop(GradientAggregation):
         """[P] of T rows [P]."""
         iterator = iter(rows)
         total = next(iterator).clone()
-        size = total.abs()
+        size, scratch = total.abs(), torch.empty_like(total)
         for row in iterator:
             total += row
-            size += row.abs()
-        kept = torch.where(self._is_positive(total, size), size, -size)
-        kept = (kept + total) / 2  # the sum of the positive ones, or of the negative ones
-        return kept if self.leak == 0 else self.leak * total + (1 - self.leak) * kept
+            size += torch.abs(row, out=scratch)
+        kept = torch.copysign(size, self._toward(total, size, out=scratch), out=size)
+        kept.add_(total).div_(2)  # the sum of the positive gradients, or of the negative ones
+        return kept if self.leak == 0 else kept.mul_(1 - self.leak).add_(total, alpha=self.leak)
 
     def feature_weights(self, gradients: Tensor) -> Tensor:
         """[T, F] ones and zeros, less the leak."""
-        positive = self._is_positive(gradients.sum(0), gradients.abs().sum(0))
+        total, size = gradients.sum(0), gradients.abs().sum(0)
+        positive = self._toward(total, size, out=torch.empty_like(total)) > 0
         kept = torch.where(positive, gradients > 0, gradients < 0).to(gradients.dtype)
         return self.leak + (1 - self.leak) * kept
 
-    def _is_positive(self, total: Tensor, size: Tensor) -> Tensor:
-        """Whether the drawn sign is +, from the sums of gradients and of their absolute values."""
-        drawn = torch.rand(
-            total.shape, generator=self.generator, dtype=total.dtype, device=total.device
-        )
-        return (2 * drawn - 1) * size < total
+    def _toward(self, total: Tensor, size: Tensor, *, out: Tensor) -> Tensor:
+        """Positive where the drawn sign is +: with probability (1 + total / size) / 2.
+
+        Args:
+            total: The sum of the gradients.
+            size: The sum of their absolute values.
+            out: Is overwritten.
+        """
+        out.uniform_(-1, 1, generator=self.generator)
+        return out.mul_(size).neg_().add_(total)

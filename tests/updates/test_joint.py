@@ -50,7 +50,7 @@ class Weighed(Gramian):
 
 class Rows(GradientAggregation):
     def aggregate(self, rows: Iterable[Tensor]) -> Tensor:
-        self.seen = torch.stack(list(rows))
+        self.seen = torch.stack([row.clone() for row in rows])
         return WEIGHTS @ self.seen
 
     def feature_weights(self, gradients: Tensor) -> Tensor:

@@ -2,22 +2,22 @@ import pytest
 import torch
 from torchjd.aggregation import GradDrop as Oracle
 
-from mtlrun.core.seeding import seed_for
 from mtlrun.weightings.graddrop import GradDrop
 from tests.weightings.oracles import EDGES, made, rows, set_up
 
 
 @pytest.mark.parametrize("leak", [0.0, 0.3])
 @pytest.mark.parametrize("num_tasks", [1, 2, 5])
-def test_torchjd_s_result_from_the_same_draws(num_tasks: int, leak: float) -> None:
+def test_torchjd_s_result_from_the_same_draws(
+    num_tasks: int, leak: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     gradients = rows(num_tasks, size=200, spread=1.0)
-    found = set_up(made(GradDrop, leak=leak), num_tasks).aggregate(gradients)
-    state = torch.get_rng_state()
-    torch.manual_seed(seed_for(0, "weighting"))
-    shares = torch.full((num_tasks,), leak, dtype=torch.float64)
-    expected = Oracle(leak=shares)(gradients)
-    torch.set_rng_state(state)
-    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    ours = set_up(made(GradDrop, leak=leak), num_tasks)
+    generator = torch.Generator().manual_seed(ours.generator.initial_seed())
+    drawn = torch.empty(200, dtype=torch.float64).uniform_(-1, 1, generator=generator)
+    monkeypatch.setattr(torch, "rand", lambda *_, **__: (drawn + 1) / 2)
+    expected = Oracle(leak=torch.full((num_tasks,), leak, dtype=torch.float64))(gradients)
+    torch.testing.assert_close(ours.aggregate(gradients), expected, rtol=1e-12, atol=1e-12)
 
 
 def test_gradients_of_one_sign_are_summed() -> None:
