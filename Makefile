@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: run test check clean bench-collect bench-solvers help
+.PHONY: run test check clean bench-collect bench-solvers bench-weightings help
 
 help: ## Show this list.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -24,6 +24,10 @@ bench-collect: $(STAMP) ## Time the affinity collectors against a plain joint st
 
 bench-solvers: $(STAMP) ## Time the grouping solvers, with proven or gap for every size: over an hour.
 	$(BIN)/python scripts/bench_solvers.py
+
+bench-weightings: $(STAMP) ## Time every weighting against equal weights, torchjd and LibMTL.
+	$(BIN)/python -m pip install -qq --editable '.[bench]'
+	$(BIN)/python scripts/bench_weightings.py
 
 clean: ## Remove the environment and build products; results under outputs/ stay.
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -38,6 +38,7 @@ from mtlrun.affinities.tag import TAGCollector
 from mtlrun.backbones.mlp import MLP
 from mtlrun.backbones.resnet18 import ResNet18
 from mtlrun.backbones.resnet_small import ResNetSmall
+from mtlrun.backbones.vit_tiny import ViTTiny
 from mtlrun.core.batch import Batch
 from mtlrun.core.data import InputSpec
 from mtlrun.core.gradients import SharedPass, shared_pass, task_gradients
@@ -47,7 +48,7 @@ from mtlrun.core.task import Output, Task
 from mtlrun.networks.hard_sharing import HardSharing
 
 WORDS = ("model", "collection")
-MODELS = ("mlp", "resnet_small", "resnet18")
+MODELS = ("mlp", "resnet_small", "resnet18", "vit_tiny")
 LEARNING_RATES = (1e-2, 1e-3, 1e-4)
 COLLECTORS: dict[str, Callable[[], AffinityCollector]] = {
     "tag": TAGCollector,
@@ -80,7 +81,8 @@ class Workload:
             shape: tuple[int, ...] = (256, 512)
         else:
             spec = InputSpec("image", (3, 96, 128))
-            backbone = ResNet18(spec) if name == "resnet18" else ResNetSmall(spec)
+            kinds = {"resnet18": ResNet18, "resnet_small": ResNetSmall, "vit_tiny": ViTTiny}
+            backbone = kinds[name](spec)
             shape = (4, 3, 96, 128)
         self.tasks = [_task(k, "vector" if name == "mlp" else "dense") for k in range(num_tasks)]
         self.model = HardSharing(backbone, self.tasks, seed=0).to(self.device, dtype).train()

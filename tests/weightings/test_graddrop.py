@@ -2,7 +2,7 @@ import pytest
 import torch
 from torchjd.aggregation import GradDrop as Oracle
 
-from mtlrun.weightings.graddrop import GradDrop
+from mtlrun.weightings.graddrop import GradDrop, uniform_
 from tests.weightings.oracles import EDGES, made, rows, set_up
 
 
@@ -14,7 +14,7 @@ def test_torchjd_s_result_from_the_same_draws(
     gradients = rows(num_tasks, size=200, spread=1.0)
     ours = set_up(made(GradDrop, leak=leak), num_tasks)
     generator = torch.Generator().manual_seed(ours.generator.initial_seed())
-    drawn = torch.empty(200, dtype=torch.float64).uniform_(-1, 1, generator=generator)
+    drawn = uniform_(torch.empty(200, dtype=torch.float64), generator)
     monkeypatch.setattr(torch, "rand", lambda *_, **__: (drawn + 1) / 2)
     expected = Oracle(leak=torch.full((num_tasks,), leak, dtype=torch.float64))(gradients)
     torch.testing.assert_close(ours.aggregate(gradients), expected, rtol=1e-12, atol=1e-12)
@@ -49,3 +49,14 @@ def test_edge_cases(name: str) -> None:
     assert found.isfinite().all()
     if name in ("alike", "one", "all zero"):
         torch.testing.assert_close(found, gradients.sum(0))
+
+
+def test_draws_are_uniform() -> None:
+    drawn = uniform_(torch.empty(100_003), torch.Generator().manual_seed(0))
+    assert -1 < float(drawn.min()) < -0.999
+    assert 0.999 < float(drawn.max()) < 1
+    expected = torch.full((20,), 1 / 20)
+    shares = torch.histc(drawn, 20, -1, 1) / len(drawn)
+    torch.testing.assert_close(shares, expected, rtol=0, atol=0.004)
+    for k in range(4):  # every place in a word of four
+        assert abs(float(drawn[k::4].mean())) < 0.012
