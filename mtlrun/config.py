@@ -92,6 +92,11 @@ def compose(
     if data_root is not None and config["data"].get("root", "") is None:
         config["data"]["root"] = str(data_root / choices["data"])
     top, factories, built = _check(config, layers.groups, problems)
+    chosen = layers.chosen.get("weighting")
+    asked = chosen is not None and chosen.option != "equal"
+    asked = asked or any(v.key.startswith("weighting.") for v in values)
+    if asked and "method" in factories:
+        problems += _check_weighting(factories["method"], choices)
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
     folder = top["folder"] or (
@@ -212,6 +217,17 @@ def _check(
         if key not in overrides_of.OPTIONAL
     ]
     return top, factories, built
+
+
+def _check_weighting(method: Factory, choices: Mapping[str, str]) -> list[str]:
+    """What is wrong with asking for a weighting."""
+    if getattr(method.target, "takes_weighting", True):
+        return []
+    return [
+        f"`weighting={choices['weighting']}` should be used with a method that trains tasks jointly by "
+        f"a weighting. Found `method={choices['method']}`, which has none. Remove it, or choose another "
+        f"method, such as hps."
+    ]
 
 
 def _build_early(factory: Factory, problems: list[str]) -> dict[str, Any]:

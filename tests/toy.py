@@ -102,7 +102,7 @@ def toy_setup(
         store=store or folder / "store",
         data=data or ToyData(),
         make_backbone=others.pop("make_backbone", ToyBackbone),
-        make_weighting=Equal,
+        make_weighting=others.pop("make_weighting", Equal),
         make_optimizer=partial(torch.optim.Adam, lr=0.01),
         schedule=schedule or Constant(),
         method=method or HPS(),

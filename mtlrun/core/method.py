@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -335,7 +335,13 @@ class Lab(Protocol):
 
 
 class Method(Identified):
-    """A recipe: what phase 1 collects and plans, and what phase 2 trains."""
+    """A recipe: what phase 1 collects and plans, and what phase 2 trains.
+
+    Attributes:
+        takes_weighting: Whether it trains anything by the configured weighting.
+    """
+
+    takes_weighting: ClassVar[bool] = True
 
     def collect(self, lab: Lab) -> Plan:
         """Phase 1; by default nothing is collected and all tasks are one group."""

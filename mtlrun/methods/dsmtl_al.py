@@ -23,7 +23,7 @@ class DSMTLAL(GroupMethod):
     Differs: unspecified there and decided here: the held-out share and the architecture's rate
     (those of the authors' earlier program), the search's length (trainer.collect_epochs), and
     that everything is initialised anew before phase 2. Phase 2's losses are weighed by the
-    searched weights, of sum 1, whatever `weighting=` says.
+    searched weights, of sum 1; there is no other `weighting=`.
 
     Args:
         gate: How alpha is parametrised: "clamp", "sigmoid", "softmax2" or "hard".
@@ -34,6 +34,8 @@ class DSMTLAL(GroupMethod):
         architecture_lr: Of the search's Adam on the logits of branch points and weights.
         architecture_decay: Its weight decay.
     """
+
+    takes_weighting = False
 
     def __init__(
         self,

@@ -63,3 +63,13 @@ def test_refusal_of_a_backbone_names_its_settings(conf: Path) -> None:
     setup = build(compose(["backbone.width=0"], conf=conf))
     with pytest.raises(ConfigError, match="In `backbone`: `width` should be at least 1"):
         setup.make_backbone(InputSpec("vector", (3,)))
+
+
+@pytest.mark.parametrize("method", ["single_task", "dsmtl_al"])
+@pytest.mark.parametrize("word", ["weighting=uw", "weighting.reduction=mean"])
+def test_a_weighting_without_a_joint_training_is_refused(method: str, word: str) -> None:
+    message = rf"should be used with a method that trains tasks jointly.*method={method}"
+    with pytest.raises(ConfigError, match=message):
+        compose([f"method={method}", word])
+    compose([f"method={method}", "weighting=equal"])
+    compose(["method=hps", word])

@@ -37,4 +37,4 @@ def peak(name: str) -> float:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    print(peak(sys.argv[1]))
+    sys.stdout.write(f"{peak(sys.argv[1])}\n")
