@@ -104,6 +104,10 @@ class UpdateRule(Identified):
         for optimizer, own in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(own)
 
+    def learned(self) -> Mapping[str, Any]:
+        """Facts that training found, worth a line in the result, as plain values; none by default."""
+        return {}
+
     def losses(self, batch: Batch) -> Tensor:
         """[T] each task's loss on a batch, with the graph that leads to it.
 
@@ -249,7 +253,7 @@ class Fitted:
         seconds: Spent training, all interruptions included, evaluation excluded.
         peak_memory: In bytes; on the device if it is an accelerator, else of the process.
         reused: Whether it was found finished in the store.
-        learned: `MultiTaskModel.learned` of the model.
+        learned: `MultiTaskModel.learned` of the model and `UpdateRule.learned` of the rule.
     """
 
     key: str

@@ -39,7 +39,7 @@ def finish(entry: Entry, training: Training, scores: Mapping[str, Any], peak: in
             "num_parameters": sum(p.numel() for p in model.parameters()),
             "seconds": training.standing.seconds,
             "peak_memory": peak,
-            "learned": dict(model.learned()),
+            "learned": {**model.learned(), **training.rule.learned()},
         },
     )
     entry.checkpoint.unlink(missing_ok=True)

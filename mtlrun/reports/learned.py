@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-SHOWN = ("branch_points", "weights", "alpha")  # of all that is known, in this order
+SHOWN = (  # of all that is known, in this order
+    "branch_points", "weights", "alpha", "groups_per_batch",
+)  # fmt: skip
 
 
 def learned_lines(result: Mapping[str, Any]) -> list[str]:
