@@ -124,10 +124,10 @@ class Selective(UpdateRule):
         for k, group in enumerate(order if self.attribution == "exact" else order[1:]):
             self.tracker.credit(group, table[k], table[k + 1])
         first = zip(self.tasks, measured[0], strict=True)
-        norm = torch.stack(norms).mean()
+        scalars: dict[str, Tensor | float] = {"gradient_norm": torch.stack(norms).mean()}
         return StepOutput(
             {task.name: loss for task, loss in first},
-            {"gradient_norm": norm} | self.tracker.scalars(),
+            scalars | self.tracker.scalars(),
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -206,7 +206,9 @@ def _multiply_rate(
 @contextmanager
 def _without_statistics(model: nn.Module) -> Iterator[None]:
     """Batch norm takes the batch's statistics, as in training, and keeps its running ones."""
-    tracking = [m for m in model.modules() if getattr(m, "track_running_stats", False)]
+    tracking: list[Any] = [
+        module for module in model.modules() if getattr(module, "track_running_stats", False)
+    ]
     for module in tracking:
         module.track_running_stats = False
     try:
