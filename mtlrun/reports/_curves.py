@@ -1,6 +1,5 @@
 """Figures of losses over steps."""
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mtlrun.reports._canvas import EMPTY, make_figure, save
 from mtlrun.reports._files import write_csv
+from mtlrun.reports._log import ORIGIN, read_lines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -85,18 +85,9 @@ def read_losses(metrics_jsonl: Path) -> list[LossPoint]:
     Raises:
         ValueError: If another line is not JSON.
     """
-    lines = metrics_jsonl.read_text(encoding="utf-8").splitlines()
     points = []
-    for number, text in enumerate(lines, 1):
-        try:
-            line = json.loads(text)
-        except json.JSONDecodeError as error:
-            if number == len(lines):
-                break
-            raise ValueError(
-                f"Line {number} of `{metrics_jsonl}` should be JSON. Found: {error}."
-            ) from error
-        origin = {name: line[name] for name in ("training", "title", "phase", "step", "epoch")}
+    for line in read_lines(metrics_jsonl):
+        origin = {name: line[name] for name in ORIGIN}
         for name, value in line.items():
             split, _, rest = name.partition("/")
             if split in ("train", "val") and rest.endswith("/loss"):

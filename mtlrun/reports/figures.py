@@ -23,6 +23,8 @@ from mtlrun.reports._canvas import (
 )
 from mtlrun.reports._curves import draw_curves
 from mtlrun.reports._files import write_csv
+from mtlrun.reports._log import read_lines
+from mtlrun.reports._moving_groups import draw_moving_groups
 
 __all__ = ["draw_affinity", "draw_curves", "draw_groups", "illustrate"]
 
@@ -30,7 +32,7 @@ MEMBER, SERVING = "#a9cce3", "#1b4f72"
 
 
 def illustrate(folder: Path, result: Mapping[str, Any]) -> None:
-    """Draws what a run's folder holds into its `figures/`: affinity, groups and curves.
+    """Draws what a run's folder holds into its `figures/`: affinity, groups and curves, and groups that moved.
 
     Args:
         folder: Of the run, with affinity.json and metrics.jsonl if there are such.
@@ -57,6 +59,7 @@ def illustrate(folder: Path, result: Mapping[str, Any]) -> None:
     draw_groups(plan, tasks, figures / "groups.png", scores=scores, served_by=served_by)
     if (folder / "metrics.jsonl").is_file():
         draw_curves(folder / "metrics.jsonl", figures / "curves.png")
+        _draw_moving(folder / "metrics.jsonl", result, figures)
 
 
 def draw_affinity(affinity: Affinity, path: Path, *, title: str | None = None) -> None:
@@ -172,6 +175,16 @@ def draw_groups(
     )
     save(figure, path)
     write_csv(path.with_suffix(".csv"), ["group", "task", "serves", "score"], rows)
+
+
+def _draw_moving(metrics_jsonl: Path, result: Mapping[str, Any], figures: Path) -> None:
+    """For every training whose groups changed, in figures that are numbered if there are several."""
+    moving = [own for own in result["trainings"] if "co_grouping" in own["learned"]]
+    lines = read_lines(metrics_jsonl) if moving else []
+    for number, training in enumerate(moving, 1):
+        own = [line for line in lines if line["training"] == training["key"]]
+        suffix = f"_{number}" if len(moving) > 1 else ""
+        draw_moving_groups(own, training["learned"], figures, suffix=suffix)
 
 
 def _serves(group: Group, task: str, served_by: Mapping[str, Sequence[str]] | None) -> bool:

@@ -102,7 +102,7 @@ class GroupTracker:
         return {
             "groups_per_batch": {"mean": self._mean_groups(), "last": len(self.groups)},
             "last_groups": [[self.tasks[task] for task in group] for group in self.groups],
-            "co_grouping": self._by_names(self._together / max(self._num_batches, 1)),
+            "co_grouping": self._by_names(self._together.double() / max(self._num_batches, 1)),
             "affinity": self._by_names(self.affinity),
         }
 

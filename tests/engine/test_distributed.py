@@ -31,7 +31,11 @@ def _run(folder: Path, method: str, *, processes: int) -> dict[str, Any]:
     result: dict[str, Any] = json.loads((folder / "run" / "result.json").read_text())
     lines = (folder / "run" / "metrics.jsonl").read_text().splitlines()
     result["logged"] = [
-        {k: v for k, v in json.loads(line).items() if k.endswith(("loss", "step", "norm"))}
+        {
+            k: v
+            for k, v in json.loads(line).items()
+            if k.endswith(("loss", "step", "norm", "groups"))
+        }
         for line in lines
     ]
     if (folder / "run" / "affinity.json").exists():
@@ -48,7 +52,10 @@ def _numbers(value: Any) -> list[float]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["hps", "tag", "lookahead", "lookahead_first_order"])
+@pytest.mark.parametrize(
+    "method",
+    ["hps", "tag", "lookahead", "lookahead_first_order", "selective", "selective_code"],
+)
 def test_two_processes_equal_one(tmp_path: Path, method: str) -> None:
     one = _run(tmp_path / "one", method, processes=1)
     two = _run(tmp_path / "two", method, processes=2)

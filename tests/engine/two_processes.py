@@ -10,6 +10,7 @@ from mtlrun.affinities.tag import TAGCollector
 from mtlrun.engine.pipeline import run
 from mtlrun.methods.hps import HPS
 from mtlrun.methods.lookahead import Lookahead
+from mtlrun.methods.selective import SelectiveUpdates
 from mtlrun.methods.tag import TAG
 from tests.toy import ToyBackbone, toy_setup
 
@@ -30,6 +31,8 @@ METHODS = {
     "hps": HPS,
     "tag": lambda: TAG(TAGCollector()),
     "lookahead": lambda: Lookahead(LookaheadCollector()),
+    "selective": lambda: SelectiveUpdates(warmup=4, beta=0.2),
+    "selective_code": lambda: SelectiveUpdates(variant="code", warmup=4, beta=0.2),
     "lookahead_first_order": lambda: Lookahead(LookaheadCollector(gains="first_order")),
 }
 
