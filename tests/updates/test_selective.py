@@ -400,7 +400,7 @@ def test_a_drawn_order_is_drawn_anew_for_every_batch_from_the_seed() -> None:
         {"grouping": SignGraph(), "attribution": "lagged", "frozen_heads": "zero_grad"},
         {"grouping": SignGraph(), "noise": "fresh", "head_lr_mult": "num_tasks"},
     ],
-    ids=str,
+    ids=["one group", "random", "singletons", "warm-up", "lagged", "fresh noise"],
 )
 def test_a_resumed_training_goes_on_bit_for_bit(settings: dict[str, Any]) -> None:
     def fresh() -> Any:
