@@ -1,5 +1,6 @@
 """The tasks' bargaining solution."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -71,7 +72,7 @@ def _newton(matrix: Array, *, max_steps: int = 200) -> Array:
     for _ in range(max_steps):
         gradient = matrix @ x - 1 / x
         step = np.linalg.solve(matrix + np.diag(1 / x**2), gradient)
-        decrement = float(np.sqrt(max(gradient @ step, 0.0)))
+        decrement = math.sqrt(max(float(gradient @ step), 0.0))
         x = x - step / (1 + decrement if decrement > 0.25 else 1.0)
         if decrement < 1e-12:
             break
