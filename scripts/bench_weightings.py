@@ -28,8 +28,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from bench_collect import Clock, Workload, show, write
-from rich.console import Console
+from _bench import console, show, write
+from bench_collect import Clock, Workload
 from torch import nn
 from torchjd import aggregation
 from torchjd.autojac import jac_to_grad, mtl_backward
@@ -318,7 +318,7 @@ def main() -> None:
         f"{options.device}, {options.clock} time, {options.threads} threads, {options.adam} Adam, "
         f"torch {torch.__version__}"
     )
-    console = Console(width=None if sys.stdout.isatty() else 140)
+    terminal = console()
     for file, title, columns in (
         ("weightings_time", f"A step in multiples of one with equal weights ({where})", shown),
         ("weightings_memory", f"Peak memory above a step with equal weights ({where})", memory),
@@ -326,9 +326,9 @@ def main() -> None:
         if columns is memory and options.no_memory:
             continue
         table = [{column: row[column] for column in columns} for row in rows]
-        show(console, title, table)
+        show(terminal, title, table, words=("work", "weighting"))
         write(options.out, file, title, table)
-    console.print(f"Written to {options.out}")
+    terminal.print(f"Written to {options.out}")
 
 
 if __name__ == "__main__":

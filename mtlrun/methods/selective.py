@@ -74,6 +74,8 @@ class SelectiveUpdates(GroupMethod):
         ValueError: If a number is out of range.
     """
 
+    takes_weighting = False
+
     def __init__(
         self,
         *,

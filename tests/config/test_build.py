@@ -65,7 +65,7 @@ def test_refusal_of_a_backbone_names_its_settings(conf: Path) -> None:
         setup.make_backbone(InputSpec("vector", (3,)))
 
 
-@pytest.mark.parametrize("method", ["single_task", "dsmtl_al"])
+@pytest.mark.parametrize("method", ["single_task", "dsmtl_al", "selective"])
 @pytest.mark.parametrize("word", ["weighting=uw", "weighting.reduction=mean"])
 def test_a_weighting_without_a_joint_training_is_refused(method: str, word: str) -> None:
     message = rf"should be used with a method that trains tasks jointly.*method={method}"
