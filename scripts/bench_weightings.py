@@ -84,7 +84,7 @@ LIBMTL: Mapping[str, tuple[str, dict[str, Any]]] = {
     "gradnorm": ("GradNorm", {"alpha": 1.5}),
     "aligned_mtl": ("Aligned_MTL", {}),
     "famo": ("FAMO", {"FAMO_w_lr": 0.025, "FAMO_w_gamma": 1e-3}),
-    "graddrop": ("GradDrop", {"leak": 0.0}),
+    "graddrop on features": ("GradDrop", {"leak": 0.0}),
 }
 
 
@@ -179,7 +179,7 @@ def own_contestants(bench: Bench, wanted: Sequence[str]) -> dict[str, Callable[[
             continue
         factory = compose([f"weighting={name}"]).factories["weighting"]
         made[name] = lambda factory=factory: ours(bench, _seeded(factory))
-        if factory.arguments.get("grad_on") == "parameters" and name != "graddrop":
+        if factory.arguments.get("grad_on") == "parameters":
             own = compose([f"weighting={name}", "weighting.grad_on=features"])
             made[f"{name} on features"] = lambda own=own: ours(
                 bench, _seeded(own.factories["weighting"])
@@ -204,7 +204,7 @@ def libmtl_contestants(bench: Bench, wanted: Sequence[str]) -> dict[str, Callabl
     return {
         name: lambda kind=kind, settings=settings: libmtl_step(bench, kind, settings)
         for name, (kind, settings) in LIBMTL.items()
-        if name in wanted and hasattr(LibMTL.weighting, kind)
+        if name.split()[0] in wanted and hasattr(LibMTL.weighting, kind)
     }
 
 
