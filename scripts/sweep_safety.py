@@ -21,25 +21,20 @@ task on the validation split; its parameters are those of both stages.
 """
 
 import argparse
-import csv
-import json
 import statistics
-import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import _sweep
+from _sweep import Result, common, deviation, seconds, table, write
 
 from mtlrun.reports.aggregates import delta_i, relative_change, safeness
 from mtlrun.reports.learned import learned_lines
 
 METHODS = ("single_task", "hps", "dsmtl_jl", "dsmtl_il", "dsmtl_il_safe", "dsmtl_al")
-SIZES = (
-    "data.height=32", "data.width=48", "data.num_train=512", "data.num_val=64", "data.num_test=256",
-    "data.cache=disk", "trainer.batch_size=8", "trainer.steps_per_epoch=32",
-    "trainer.eval_batch_size=64", "trainer.eval_every=100",
-)  # fmt: skip
 # At a paper's rate of 1e-4 the logits would hardly leave their start in some hundred steps.
 EXTRA = {
     "dsmtl_il_safe": ("method.alpha_init=0", "method.keep=best"),
@@ -50,8 +45,6 @@ COLUMNS = (
     "method", "delta_i", "delta_i_std", "eta", "eta_std", "least_change", "parameters", "steps",
     "seconds",
 )  # fmt: skip
-
-Result = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -101,30 +94,16 @@ def words(method: str, seed: int, options: argparse.Namespace) -> list[str]:
     epochs = options.epochs // 2 if halved else options.epochs
     return [
         f"method={method.removesuffix('_safe')}",
-        "data=scenes",
-        f"data.tasks=[{','.join(options.tasks)}]",
-        f"seed={seed}",
-        f"trainer.epochs={epochs}",
-        f"store={options.folder / 'store'}",
-        f"folder={options.folder / options.budget / method / f'seed{seed}'}",
-        f"data.cache_dir={options.folder / 'scenes'}",
-        *SIZES,
+        *common(options.folder, options.tasks, seed, epochs),
         *EXTRA.get(method, ()),
         *options.set,
     ]
 
 
 def run(method: str, seed: int, options: argparse.Namespace) -> Result:
-    """A run, or its stored result.
-
-    Raises:
-        subprocess.CalledProcessError: If it fails; its own message stands on stderr.
-    """
-    command = [sys.executable, "-m", "mtlrun", *words(method, seed, options)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    path = options.folder / options.budget / method / f"seed{seed}" / "result.json"
-    found: Result = json.loads(path.read_text(encoding="utf-8"))
-    return found
+    """A run, or its stored result."""
+    folder = options.folder / options.budget / method / f"seed{seed}"
+    return _sweep.run(words(method, seed, options), folder)
 
 
 def row(method: str, results: Sequence[Result], references: Sequence[Result]) -> dict[str, Any]:
@@ -137,37 +116,14 @@ def row(method: str, results: Sequence[Result], references: Sequence[Result]) ->
     return {
         "method": method,
         "delta_i": round(statistics.fmean(deltas), 4),
-        "delta_i_std": round(_std(deltas), 4),
+        "delta_i_std": round(deviation(deltas), 4),
         "eta": round(statistics.fmean(etas), 1),
-        "eta_std": round(_std(etas), 1),
+        "eta_std": round(deviation(etas), 1),
         "least_change": round(min(own.least_change for own in found), 4),
         "parameters": sum(t["num_parameters"] for t in used),
         "steps": sum(t["num_steps"] for t in first),
-        "seconds": round(
-            statistics.fmean(sum(t["seconds"] for t in r["trainings"]) for r in results)
-        ),
+        "seconds": seconds(results),
     }
-
-
-def write(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """The table as CSV."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The table in lines of text that are one in Markdown too."""
-    lines = [list(COLUMNS), *([str(own[name]) for name in COLUMNS] for own in rows)]
-    widths = [max(len(line[k]) for line in lines) for k in range(len(COLUMNS))]
-    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    cells = (
-        [line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]
-        for line in (lines[0], rule, *lines[1:])
-    )
-    return "".join(f"| {' | '.join(line)} |\n" for line in cells)
 
 
 def main() -> None:
@@ -190,14 +146,10 @@ def main() -> None:
     for method in options.methods:
         results = [run(method, seed, options) for seed in options.seeds]
         rows.append(row(method, results, references))
-        write(rows, path)  # what is known so far, if a later run fails
+        write(rows, COLUMNS, path)  # what is known so far, if a later run fails
         for seed, result in zip(options.seeds, results, strict=True):
             learned += [f"{method}, seed {seed}, {line}\n" for line in learned_lines(result)]
-    sys.stdout.write(f"{table(rows)}\n{''.join(learned)}\n{path}\n")
-
-
-def _std(values: Sequence[float]) -> float:
-    return statistics.stdev(values) if len(values) > 1 else 0.0
+    sys.stdout.write(f"{table(rows, COLUMNS)}\n{''.join(learned)}\n{path}\n")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,86 @@
+"""What the sweeps have in common: runs of the command, means over seeds, tables."""
+
+import csv
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+Result = Mapping[str, Any]
+DIVERGED = 4  # the command's exit code
+# Small pictures and short trainings of the built-in rooms.
+SIZES = (
+    "data.height=32", "data.width=48", "data.num_train=512", "data.num_val=64", "data.num_test=256",
+    "data.cache=disk", "trainer.batch_size=8", "trainer.steps_per_epoch=32",
+    "trainer.eval_batch_size=64", "trainer.eval_every=100",
+)  # fmt: skip
+
+
+def common(folder: Path, tasks: Iterable[str], seed: int, epochs: int) -> list[str]:
+    """The settings that all runs of a sweep have.
+
+    Args:
+        folder: Of the sweep, which holds the store too.
+        tasks: Of the built-in rooms.
+        seed: Of the run.
+        epochs: Of every training.
+    """
+    return [
+        "data=scenes",
+        f"data.tasks=[{','.join(tasks)}]",
+        f"seed={seed}",
+        f"trainer.epochs={epochs}",
+        f"store={folder / 'store'}",
+        f"data.cache_dir={folder / 'scenes'}",
+        *SIZES,
+    ]
+
+
+def run(words: Sequence[str], folder: Path) -> Result:
+    """A run of the command, or its stored result.
+
+    Args:
+        words: Settings.
+        folder: Of the run.
+
+    Raises:
+        subprocess.CalledProcessError: If it fails; its own message stands on stderr.
+    """
+    command = [sys.executable, "-m", "mtlrun", *words, f"folder={folder}"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    found: Result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    return found
+
+
+def seconds(results: Sequence[Result]) -> int:
+    """Of all trainings of a run, the mean over runs."""
+    return round(statistics.fmean(sum(t["seconds"] for t in r["trainings"]) for r in results))
+
+
+def deviation(values: Sequence[float]) -> float:
+    """The sample standard deviation; 0 of one value."""
+    return statistics.stdev(values) if len(values) > 1 else 0.0
+
+
+def write(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], path: Path) -> None:
+    """The table as CSV; what a row lacks is empty."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
+    """The table in lines of text that are one in Markdown too; what a row lacks is a dash."""
+    lines = [list(columns), *([str(own.get(name, "-")) for name in columns] for own in rows)]
+    widths = [max(len(line[k]) for line in lines) for k in range(len(columns))]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    cells = (
+        [line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]
+        for line in (lines[0], rule, *lines[1:])
+    )
+    return "".join(f"| {' | '.join(line)} |\n" for line in cells)
