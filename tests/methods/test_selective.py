@@ -187,3 +187,14 @@ def test_groups_of_a_plan_are_trained_apart_and_single_tasks_once(tmp_path: Path
 
 def test_a_dry_run_passes(tmp_path: Path) -> None:
     run(toy_setup(tmp_path, method=SelectiveUpdates(), dry_run=True))
+
+
+def test_taskonomy_is_trained_as_the_paper_says() -> None:
+    for words in (["method=selective"], ["method=single_task", "recipe=taskonomy_selective"]):
+        found = compose([*words, "data=taskonomy"]).values
+        assert (found["optimizer"]["lr"], found["optimizer"]["weight_decay"]) == (2e-5, 1e-6)
+        trainer = found["trainer"]
+        assert trainer["epochs"] * trainer["steps_per_epoch"] == 40_000
+        assert trainer["batch_size"] == 8
+        assert (found["data"]["tasks"], found["data"]["size"]) == ("eleven", 256)
+        assert found["scheduler"]["power"] == 0.9

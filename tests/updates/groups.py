@@ -98,3 +98,12 @@ def stepped(
         for parameter, gradient in zip(moved, gradients, strict=True):
             parameter.sub_(rate * gradient)
         return [float(loss) for loss in losses_of(model, point.batch)]
+
+
+def close(found: Any, expected: Any, digits: float = 1e-9) -> None:
+    torch.testing.assert_close(
+        torch.as_tensor(found, dtype=torch.float64),
+        torch.as_tensor(expected, dtype=torch.float64),
+        rtol=0,
+        atol=digits,
+    )

@@ -1,0 +1,86 @@
+"""The comparison of selective updates: its rows, and what it makes of results."""
+
+import importlib.util
+import subprocess
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+
+from mtlrun._catalogue import options
+from mtlrun.config import compose
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+
+
+@pytest.fixture(scope="module")
+def sweep():
+    sys.path.insert(0, str(SCRIPTS))
+    try:
+        spec = importlib.util.spec_from_file_location(
+            "sweep_selective", SCRIPTS / "sweep_selective.py"
+        )
+        module = importlib.util.module_from_spec(spec)
+        sys.modules["sweep_selective"] = module  # where dataclasses look
+        spec.loader.exec_module(module)
+        yield module
+    finally:
+        sys.path.remove(str(SCRIPTS))
+
+
+def result(value, *, groups=None):
+    learned = {} if groups is None else {"groups_per_batch": {"mean": groups, "last": 1}}
+    return {
+        "tasks": [{"name": "depth", "metrics": ["abs_error"], "directions": {"abs_error": False}}],
+        "scores": {"test": {"depth": {"abs_error": value}}},
+        "trainings": [{"num_steps": 100, "seconds": 7.0, "learned": learned}],
+    }
+
+
+def test_the_main_table_holds_every_weighting_and_both_variants(sweep):
+    names = [row.name for row in sweep.tables()["main"]]
+    assert names[:2] == ["single_task", "hps equal"]
+    assert {f"hps {name}" for name in options("weighting")} <= set(names)
+    assert {"selective", "selective code"} <= set(names)
+
+
+@pytest.mark.slow
+def test_every_row_is_a_configuration_and_no_two_of_a_table_are_the_same(sweep, tmp_path):
+    seen = {}
+    for rows in sweep.tables().values():
+        assert len({(row.words, row.times) for row in rows}) == len(rows)
+        for row in rows:
+            assert seen.setdefault(row.name, row) == row  # one folder, one setting
+    for row in seen.values():
+        if not row.name.startswith("hps") or row.name == "hps equal":
+            words = sweep.common(tmp_path, sweep.TASKS, 0, 1)
+            compose([*words, *row.words])
+
+
+def test_a_line_is_the_mean_over_seeds_of_relative_changes(sweep):
+    references = [result(1.0), result(2.0)]
+    line = sweep.line(sweep.OURS, [result(0.9, groups=1.5), result(1.6, groups=2.5)], references)
+    assert (line["delta_m"], line["delta_m_std"]) == ("15.00", "7.07")  # of 10 and 20 percent
+    assert (line["groups"], line["steps"], line["seconds"]) == ("2.00", 200, 7)
+    assert line["depth abs_error"] == "1.25"
+
+
+def test_a_row_that_diverged_is_empty_and_other_failures_are_not_hidden(
+    sweep, monkeypatch, tmp_path
+):
+    def fail(code):
+        def failing(words, folder):
+            raise subprocess.CalledProcessError(code, "mtlrun")
+
+        return failing
+
+    chosen = Namespace(folder=tmp_path, tasks=["depth"], epochs=1, set=[])
+    monkeypatch.setattr(sweep._sweep, "run", fail(4))
+    assert sweep.run(sweep.OURS, 0, chosen) is None
+    assert sweep.line(sweep.OURS, [None, result(1.0)], [result(1.0)] * 2) == {"method": "selective"}
+    table = sweep.table([{"method": "selective"}], ["method", "delta_m"])
+    assert table.splitlines()[2] == "| selective |       - |"
+    monkeypatch.setattr(sweep._sweep, "run", fail(1))
+    with pytest.raises(subprocess.CalledProcessError):
+        sweep.run(sweep.OURS, 0, chosen)
