@@ -9,8 +9,9 @@ the single-task trainings are shared through the store. Budgets are equal in one
 
     total      a task's model takes part in the same number of optimizer steps, all phases together:
                the two phases of dsmtl_il and dsmtl_al take half of the epochs each
-    training   every training takes the same number of steps, so that dsmtl_il and dsmtl_al see twice
-               as many; dsmtl_il's first stage is then the single-task reference itself
+    training   every training of a model that is scored takes the same number of steps, what comes
+               before it on top: dsmtl_il's first stage, which is then the single-task reference
+               itself, and dsmtl_al's search, which takes half as many
 
 Delta_I is the mean over tasks of the mean over their metrics of the signed relative change to the
 single-task model of the same seed (a share, positive is better); eta the mean over tasks of the share
@@ -92,9 +93,12 @@ def words(method: str, seed: int, options: argparse.Namespace) -> list[str]:
     """The settings of a run."""
     halved = options.budget == "total" and method in IN_TWO_PHASES
     epochs = options.epochs // 2 if halved else options.epochs
+    shorter = options.budget == "training" and method == "dsmtl_al"
+    search = [f"trainer.collect_epochs={epochs // 2}"] if shorter else []
     return [
         f"method={method.removesuffix('_safe')}",
         *common(options.folder, options.tasks, seed, epochs),
+        *search,
         *EXTRA.get(method, ()),
         *options.set,
     ]
@@ -109,9 +113,6 @@ def run(method: str, seed: int, options: argparse.Namespace) -> Result:
 def row(method: str, results: Sequence[Result], references: Sequence[Result]) -> dict[str, Any]:
     """A line of the table, over seeds."""
     found = [compare(*pair) for pair in zip(results, references, strict=True)]
-    first = results[0]["trainings"]
-    planned = {frozenset(group["tasks"]) for group in results[0]["plan"]["groups"]}
-    used = [t for t in first if t["phase"] == "train" and frozenset(t["tasks"]) in planned]
     deltas, etas = [own.delta_i for own in found], [own.eta for own in found]
     return {
         "method": method,
@@ -120,10 +121,20 @@ def row(method: str, results: Sequence[Result], references: Sequence[Result]) ->
         "eta": round(statistics.fmean(etas), 1),
         "eta_std": round(deviation(etas), 1),
         "least_change": round(min(own.least_change for own in found), 4),
-        "parameters": sum(t["num_parameters"] for t in used),
-        "steps": sum(t["num_steps"] for t in first),
+        "parameters": round(statistics.fmean(_num_parameters(r) for r in results)),
+        "steps": sum(t["num_steps"] for t in results[0]["trainings"]),
         "seconds": seconds(results),
     }
+
+
+def _num_parameters(result: Result) -> int:
+    """Of all models that a group of the plan is served by."""
+    planned = {frozenset(group["tasks"]) for group in result["plan"]["groups"]}
+    return sum(
+        training["num_parameters"]
+        for training in result["trainings"]
+        if training["phase"] == "train" and frozenset(training["tasks"]) in planned
+    )
 
 
 def main() -> None:
