@@ -14,7 +14,6 @@ from mtlrun.updates._group_tracker import Order
 from mtlrun.updates._groupings import SIMPLE, Grouping, GroupingName, Random, Static
 from mtlrun.updates._proximal import Conflict, SelfUpdate
 from mtlrun.updates.selective import Attribution, FrozenHeads, HeadRate, Noise, Selective
-from mtlrun.weightings.equal import Equal
 
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "paper": {
@@ -169,11 +168,6 @@ class SelectiveUpdates(GroupMethod):
         for name, own in (("groups", "static"), ("num_groups", "random")):
             if getattr(self, name) is not None and self.grouping != own:
                 lab.say(f"Warning: `method.{name}` has no effect without method.grouping={own}.")
-        if not isinstance(lab.make_weighting(), Equal):
-            lab.say(
-                "Warning: `weighting` has no effect on groups that step one after another. "
-                "Set method.loss_weights for fixed weights."
-            )
 
 
 def _affinity(fitted: Fitted) -> Affinity:

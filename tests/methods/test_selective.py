@@ -16,7 +16,6 @@ from mtlrun.methods.hps import HPS
 from mtlrun.methods.selective import VARIANTS, SelectiveUpdates
 from mtlrun.methods.single_task import SingleTask
 from mtlrun.updates.selective import Selective
-from mtlrun.weightings.fixed import Fixed
 from tests.toy import NAMES, toy_setup
 
 
@@ -89,10 +88,9 @@ def test_settings_without_effect_are_named(
 ) -> None:
     method = SelectiveUpdates(groups=[["a"]], num_groups=2)
     setup = toy_setup(tmp_path, method=method)
-    object.__setattr__(setup, "make_weighting", lambda: Fixed([1.0, 2.0, 3.0]))
     run(setup)
     said = capsys.readouterr().err
-    for word in ("`method.groups`", "`method.num_groups`", "`weighting`"):
+    for word in ("`method.groups`", "`method.num_groups`"):
         assert f"Warning: {word} has no effect" in said
 
 
