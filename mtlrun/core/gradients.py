@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.graph import GradientEdge
 from torch.utils import _pytree as pytree
 
+from mtlrun.core._backward import all_tasks_gradients, one_task_gradients
 from mtlrun.core.batch import Batch, TaskName
 from mtlrun.core.distributed import average_, num_processes
 from mtlrun.core.layers import (
@@ -30,6 +30,9 @@ from mtlrun.core.seeding import RandomState
 from mtlrun.core.task import Task
 
 Gradient = list[Tensor]  # one tensor a parameter
+
+# A backward pass of many tasks at once loses about this many reads of a layer's inputs.
+_READS_OF_INPUTS = 2
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,9 @@ def shared_pass(
     head_gradients: list[Gradient] = []
     for name, loss in zip(names, losses, strict=True):
         own = [p for p in model.task_parameters(name) if p.requires_grad] if heads else []
-        found = _gradients([loss], [*(leaves[k] for k in read), *own], [torch.ones_like(loss)])
+        found = one_task_gradients(
+            [loss], [*(leaves[k] for k in read), *own], [torch.ones_like(loss)]
+        )
         feature_gradients.append(found[: len(read)])
         if heads:
             gradient = _filled(found[len(read) :], own)
@@ -135,7 +140,7 @@ def each_task_gradient(forward: SharedPass, *, retain_graph: bool = False) -> It
     """As `task_gradients`, one after another: a task's is made when it is asked for."""
     for t, gradients in enumerate(forward.feature_gradients):
         last = t == len(forward.feature_gradients) - 1
-        found = _gradients(
+        found = one_task_gradients(
             forward.features, forward.parameters, gradients, retain_graph=retain_graph or not last
         )
         row = _filled(found, forward.parameters)
@@ -180,7 +185,9 @@ def features_gradient(
     Returns:
         One tensor a parameter, averaged over the processes.
     """
-    found = _gradients(forward.features, forward.parameters, gradients, retain_graph=retain_graph)
+    found = one_task_gradients(
+        forward.features, forward.parameters, gradients, retain_graph=retain_graph
+    )
     combined = _filled(found, forward.parameters)
     average_(combined)
     return combined
@@ -254,14 +261,19 @@ def partly_formed_gradients(
         parameters: `id`s of the parameters that are wanted; None for all.
         retain_graph: Whether it is needed afterwards.
     """
-    ghosts = {id(p) for call in calls for p in call.module.parameters()}
+    ghosts = {id(p): 0 for call in calls for p in call.module.parameters()}
+    for call in calls:
+        weight = call.module.weight
+        ghosts[id(weight)] = weight.numel() - _READS_OF_INPUTS * call.inputs.numel()
     wanted = [p for p in forward.parameters if parameters is None or id(p) in parameters]
     formed = [p for p in wanted if id(p) not in ghosts]
-    places: list[Tensor | GradientEdge] = [*(call.output for call in calls), *formed]
-    found = []
-    for t, gradients in enumerate(forward.feature_gradients):
-        retain = retain_graph or t < len(forward.feature_gradients) - 1
-        found.append(_gradients(forward.features, places, gradients, retain_graph=retain))
+    found = all_tasks_gradients(
+        forward.features,
+        [*(call.output for call in calls), *formed],
+        forward.feature_gradients,
+        unformed=ghosts,
+        retain_graph=retain_graph,
+    )
     rows = [_filled(row[len(calls) :], formed) for row in found]
     return PartlyFormed(formed, rows, [[row[k] for row in found] for k in range(len(calls))])
 
@@ -286,31 +298,6 @@ def stored_gramian(rows: Sequence[Gradient]) -> Tensor:
     for parts in zip(*rows, strict=True):
         total += inner_products(torch.stack([part.reshape(-1) for part in parts]))
     return total
-
-
-def _gradients(
-    outputs: Sequence[Tensor],
-    places: Sequence[Tensor | GradientEdge],
-    gradients: Sequence[Tensor | None],
-    *,
-    retain_graph: bool = False,
-) -> list[Tensor | None]:
-    reached = [
-        (output, gradient)
-        for output, gradient in zip(outputs, gradients, strict=True)
-        if output.requires_grad and gradient is not None
-    ]
-    if not reached or not places:
-        return [None] * len(places)
-    return list(
-        torch.autograd.grad(
-            [output for output, _ in reached],
-            list(places),  # type: ignore[arg-type]  # tensors and edges may be mixed
-            [gradient for _, gradient in reached],
-            retain_graph=retain_graph,
-            allow_unused=True,
-        )
-    )
 
 
 def _filled(found: Sequence[Tensor | None], like: Sequence[Tensor]) -> Gradient:

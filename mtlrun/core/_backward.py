@@ -1,0 +1,204 @@
+"""Backward passes of several tasks through one graph."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.autograd.function import BackwardCFunction
+from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
+
+Place = Tensor | GradientEdge
+
+
+def one_task_gradients(
+    outputs: Sequence[Tensor | GradientEdge],
+    places: Sequence[Place],
+    gradients: Sequence[Tensor | None],
+    *,
+    retain_graph: bool = False,
+) -> list[Tensor | None]:
+    """Gradients at places that follow from those of the outputs.
+
+    Args:
+        outputs: Tensors, also such without a graph.
+        places: In the graph.
+        gradients: One an output, None for 0.
+        retain_graph: Whether the graph is needed afterwards.
+
+    Returns:
+        One a place, None where nothing arrives.
+    """
+    reached = [
+        (output, gradient)
+        for output, gradient in zip(outputs, gradients, strict=True)
+        if gradient is not None and not (isinstance(output, Tensor) and not output.requires_grad)
+    ]
+    if not reached or not places:
+        return [None] * len(places)
+    return list(
+        torch.autograd.grad(
+            [output for output, _ in reached],  # type: ignore[arg-type]  # edges are allowed too
+            list(places),  # type: ignore[arg-type]  # tensors and edges may be mixed
+            [gradient for _, gradient in reached],
+            retain_graph=retain_graph,
+            allow_unused=True,
+        )
+    )
+
+
+def all_tasks_gradients(
+    outputs: Sequence[Tensor],
+    places: Sequence[Place],
+    gradients: Sequence[Sequence[Tensor | None]],
+    *,
+    unformed: Mapping[int, int],
+    retain_graph: bool = False,
+) -> list[list[Tensor | None]]:
+    """For each task what `one_task_gradients` tells, from as few passes as pay.
+
+    A part of the graph next to the outputs, in which no gradient of a matrix is wanted, is walked back
+    once for all tasks: what is multiplied there are rows of gradients by weights, and these are then
+    read once. The rest is walked back task by task.
+
+    Args:
+        outputs: Tensors, also such without a graph.
+        places: In the graph.
+        gradients: For each task one an output, None for 0.
+        unformed: By `id` of a parameter whose gradient is not wanted, how many numbers fewer a task
+            goes through memory for it when all are walked back at once. With a sum that is not
+            positive nothing is.
+        retain_graph: Whether the graph is needed afterwards.
+    """
+    known = [[g for g in row if g is not None] for row in gradients]
+    complete = len(known) > 1 and all(len(row) == len(outputs) for row in known)
+    crown = _crown(outputs, unformed) if complete else None
+    if crown is None:
+        return _each(outputs, places, gradients, retain_graph=retain_graph)
+    above = [k for k, place in enumerate(places) if _node(place) in crown.nodes]
+    below = [k for k in range(len(places)) if k not in above]
+    try:
+        *upper, root = _batched(outputs, [*(places[k] for k in above), crown.root], known)
+    except RuntimeError:  # an operator without batches, or too little memory for one
+        return _each(outputs, places, gradients, retain_graph=retain_graph)
+    lower = _each(
+        [crown.root],
+        [places[k] for k in below],
+        [[gradient] for gradient in root],
+        retain_graph=retain_graph,
+    )
+    rows = []
+    for t, row in enumerate(lower):
+        found = dict(zip(below, row, strict=True))
+        found |= {k: parts[t] for k, parts in zip(above, upper, strict=True)}
+        rows.append([found[k] for k in range(len(places))])
+    return rows
+
+
+def _each(
+    outputs: Sequence[Place],
+    places: Sequence[Place],
+    gradients: Sequence[Sequence[Tensor | None]],
+    *,
+    retain_graph: bool,
+) -> list[list[Tensor | None]]:
+    last = len(gradients) - 1
+    return [
+        one_task_gradients(outputs, places, row, retain_graph=retain_graph or t < last)
+        for t, row in enumerate(gradients)
+    ]
+
+
+def _batched(
+    outputs: Sequence[Tensor], places: Sequence[Place], gradients: Sequence[Sequence[Tensor]]
+) -> list[tuple[Tensor, ...]]:
+    """For each place, all of which the outputs depend on, T gradients from one pass; the graph stays."""
+
+    def walk(*rows: Tensor) -> tuple[Tensor, ...]:
+        return torch.autograd.grad(
+            list(outputs),
+            list(places),  # type: ignore[arg-type]  # tensors and edges may be mixed
+            rows,
+            retain_graph=True,
+        )
+
+    stacked = [torch.stack(parts) for parts in zip(*gradients, strict=True)]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*performance drop", category=UserWarning)
+        return [found.unbind() for found in torch.vmap(walk)(*stacked)]
+
+
+@dataclass(frozen=True)
+class _Crown:
+    """The nodes between outputs and one tensor that every path to the rest goes through.
+
+    Attributes:
+        root: That tensor's place, below the crown.
+        nodes: Those of the crown, with its parameters'.
+    """
+
+    root: GradientEdge
+    nodes: frozenset[Node]
+
+
+def _crown(outputs: Sequence[Tensor], unformed: Mapping[int, int]) -> _Crown | None:
+    """The one that saves most among those without a matrix whose gradient is wanted, if there is one."""
+    starts = [(output.grad_fn, output.output_nr) for output in outputs]
+    waiting = _uses([node for node, _ in starts if node])
+    slots: dict[Node, set[int]] = {node: set() for node in waiting}
+    ready: list[Node] = []
+    reached: set[Node] = set()
+    passed: set[Node] = set()
+    saved = 0
+
+    def enter(node: Node, slot: int) -> bool:
+        """Whether the search may go on."""
+        nonlocal saved
+        reached.add(node)
+        slots[node].add(slot)
+        waiting[node] -= 1
+        variable = getattr(node, "variable", None)
+        if not waiting[node]:
+            if variable is None:
+                ready.append(node)
+            else:
+                passed.add(node)
+                saved += unformed.get(id(variable), 0)
+        return variable is None or variable.dim() < 2 or id(variable) in unformed
+
+    found, most = None, 0
+    going = all(enter(node, slot) if node else False for node, slot in starts)
+    while going and ready:
+        node = ready[0]
+        if len(reached) == len(passed) + 1 and slots[node] == {0} and saved > most:
+            found, most = _Crown(GradientEdge(node, 0), frozenset(passed)), saved
+        node = ready.pop()
+        passed.add(node)
+        entered = [enter(source, slot) for source, slot in node.next_functions if source]
+        # A function of Python's may know nothing of batches of gradients.
+        going = all(entered) and not isinstance(node, BackwardCFunction)
+    return found
+
+
+def _uses(starts: Sequence[Node]) -> dict[Node, int]:
+    """How often each node that can be reached is entered."""
+    uses = dict.fromkeys(starts, 0)
+    for node in starts:
+        uses[node] += 1
+    stack = list(uses)
+    while stack:
+        for source, _ in stack.pop().next_functions:
+            if source is None:
+                continue
+            if source not in uses:
+                uses[source] = 0
+                stack.append(source)
+            uses[source] += 1
+    return uses
+
+
+def _node(place: Place) -> Node | None:
+    if isinstance(place, GradientEdge):
+        return place.node
+    return get_gradient_edge(place).node
