@@ -71,11 +71,25 @@ class Items:
 
     def tasks(self, groups: np.ndarray) -> np.ndarray:
         """[K, n] bool, the tasks of groups [K, N] of items."""
-        return np.asarray(groups @ self.members)
+        return np.asarray(groups[:, self.members.argmax(0)])
 
     def fits(self, groups: np.ndarray) -> np.ndarray:
         """[kinds, K] whether groups [K, N] of items keep all limits of a kind of slot."""
         return allowed(self.problem, self.tasks(groups))
+
+    def common_limits(self) -> tuple[np.ndarray, np.ndarray]:
+        """[L, N] rows and [L] of the linear limits that hold in all kinds of slots."""
+        kinds = [list(zip(*kind, strict=True)) for kind in zip(self.rows, self.most, strict=True)]
+        kept = [
+            (row, most)
+            for row, most in kinds[0]
+            if all(
+                any(np.array_equal(row, r) and most == limit for r, limit in kind)
+                for kind in kinds[1:]
+            )
+        ]
+        rows = np.array([row for row, _ in kept]).reshape(-1, len(self))
+        return rows, np.array([most for _, most in kept])
 
     def flips(self, groups: np.ndarray, kind: int) -> np.ndarray:
         """[K, N] by how much a group breaks the limits of a kind after an item is flipped."""

@@ -81,6 +81,14 @@ class WholeGroups:
         worth = pairs / np.maximum(size - self.less, 0.5)
         return np.where(size == 1, self.alone, worth) if self.less else worth
 
+    def scaled(self, rewards: np.ndarray) -> np.ndarray:
+        """[N, N] B with the worth y'By / y'y of a group, y its items times the roots of their sizes ("gain")."""
+        assert self.is_gain
+        sizes = self.items.sizes
+        cross = np.outer(rewards, sizes) / 2
+        root = np.sqrt(sizes)
+        return np.asarray((self.matrix + cross + cross.T) / np.outer(root, root))
+
     def form(self, rewards: np.ndarray, threshold: float, kind: int) -> Form:
         """At least 0 for the groups whose worth reaches a threshold (and for some single tasks)."""
         sizes = self.items.sizes

@@ -4,8 +4,9 @@ import numpy as np
 
 from mtlrun.core.grouping import Plan
 from mtlrun.solvers._answer import plan_of
+from mtlrun.solvers._begin import LISTED
 from mtlrun.solvers._clock import Clock
-from mtlrun.solvers._columns import LISTED, generate
+from mtlrun.solvers._columns import generate
 from mtlrun.solvers._master import Shape, choose
 from mtlrun.solvers._served import choose_serving
 from mtlrun.solvers._solver import TimedSolver

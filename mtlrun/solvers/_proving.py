@@ -1,0 +1,147 @@
+"""Bounds by exact listings, down to the value of the best groups or as far as the time lasts."""
+
+import numpy as np
+
+from mtlrun.solvers._begin import best_scores
+from mtlrun.solvers._choosing import FEW, settle
+from mtlrun.solvers._clock import Clock
+from mtlrun.solvers._descent import Descent, cuts_for
+from mtlrun.solvers._lister import list_nonnegative
+from mtlrun.solvers._master import Duals
+from mtlrun.solvers._pricing import approach
+from mtlrun.solvers._relaxation import Relaxation
+from mtlrun.solvers._run import Run
+from mtlrun.solvers._spectral import copositive_bound
+from mtlrun.solvers._whole_groups import WholeGroups
+
+NEW = 2_000  # groups that a listing may find before the linear program is solved anew
+MOST = 20_000  # groups of any integer program
+RELAXED = 0.3  # share of the time for the semidefinite program
+FIRST_TRY = 0.04  # share of the time that the first exact listing gets
+
+
+def prove(run: Run) -> None:
+    """Lowers the bound, by exact listings, to the value or as far as the time lasts."""
+    converged = _converge(run, Clock(0.92 * run.clock.left))
+    if run.best:
+        return
+    if converged:
+        _close_gap(run, Clock(0.95 * run.clock.left))
+    elif len(run.known) > run.settled:
+        settle(run, run.clock.part(0.8), run.found.bound - run.found.value, FEW)
+
+
+def _converge(run: Run, clock: Clock) -> bool:
+    """Solves the linear program over all groups; whether that was proven."""
+    while run.duals is not None and not clock.over:
+        complete, learned = False, 0
+        if run.priced:
+            complete, learned = _list(run, run.duals, run.least_gain, clock.part(FIRST_TRY))
+        if complete and not learned:
+            bound = run.bound_at(run.duals, run.least_gain)
+            run.lower(bound, "linear program over all groups")
+            return True
+        if not learned:
+            complete, learned = _descend(run, clock)
+        if not learned:
+            return complete
+        approach(run, clock)
+    return False
+
+
+def _list(
+    run: Run, duals: Duals, extra: float, clock: Clock, *, cuts: int = 0, most: int = NEW
+) -> tuple[bool, int]:
+    """Learns every group worth more than its price and an extra; whether these are all, and how many are new."""
+    if run.all_known:
+        return True, 0
+    learned = 0
+    for kind, price in enumerate(duals.prices.tolist()):
+        threshold = price + extra
+        form = run.family.form(duals.rewards, threshold, kind)
+        listing = list_nonnegative(form, clock, most=most, num_cuts=cuts)
+        run.nodes += listing.nodes
+        groups = run.family.groups_of(listing.vectors)
+        if len(groups):
+            enough = run.family.worth(groups, duals.rewards) >= threshold - 1e-9
+            learned += run.learn(groups[enough])
+        if not listing.complete:
+            return False, learned
+    return True, learned
+
+
+def _descend(run: Run, clock: Clock) -> tuple[bool, int]:
+    """Lists at falling thresholds; each complete listing proves a bound."""
+    assert run.duals is not None
+    if not run.relaxed and run.center is not None and run.family.exactly:
+        bound = relaxation(run).bound(run.center.rewards, clock.part(RELAXED))
+        run.lower(bound, "a semidefinite program")
+        run.relaxed = True
+    duals = run.duals
+    if run.center is not None and run.bound_at(run.center) < run.bound_at(duals):
+        duals = run.center
+    top = _top_worth(run, duals, clock.part(0.1))
+    least = run.least_gain
+    above = float((top - duals.prices).max())
+    run.lower(run.bound_at(duals, max(above, least)), "a relaxation without limits")
+    worse = (run.found.bound - run.bound_at(duals)) / sum(run.shape.counts)  # is a higher threshold
+    descent = Descent(max(min(above, worse), least), least, clock)
+    while descent.worthwhile:
+        before = run.nodes
+        complete, learned = _list(
+            run, duals, descent.extra, clock.part(descent.share), cuts=descent.cuts
+        )
+        if learned:
+            return False, learned
+        if complete:
+            run.lower(run.bound_at(duals, descent.extra), "listing above a threshold")
+        descent.note(complete, run.nodes - before)
+    return descent.proven <= least, 0
+
+
+def relaxation(run: Run) -> Relaxation:
+    """The semidefinite program of whole groups, for "gain"."""
+    family, items, shape = run.family, run.items, run.shape
+    assert isinstance(family, WholeGroups)
+    rows, most = items.common_limits()
+    return Relaxation(
+        family.matrix,
+        items.sizes,
+        sum(shape.counts),
+        least=shape.least,
+        disjoint=shape.least == shape.most == 1,
+        rows=rows,
+        most=most,
+        apart=items.apart,
+    )
+
+
+def _top_worth(run: Run, duals: Duals, clock: Clock) -> float:
+    """No group is worth more."""
+    family = run.family
+    if not isinstance(family, WholeGroups) or not family.exactly:
+        return float(np.maximum(best_scores(run) + duals.rewards, 0.0).sum())
+    return copositive_bound(family.scaled(duals.rewards), clock)[0]
+
+
+def _close_gap(run: Run, clock: Clock) -> None:
+    """Chooses among all groups that could be in a better choice, the likeliest first.
+
+    Where the linear program is worth z, a choice with a group that costs g more than it is worth is
+    worth z - g at most.
+    """
+    assert run.duals is not None
+    linear = run.bound_at(run.duals, run.least_gain)
+    gain = np.sort(run.excess(run.duals))[::-1]
+    slack = max(-float(gain[min(FEW, len(gain)) - 1]), run.close)
+    while not clock.over:
+        slack = min(slack, linear - run.found.value)
+        cuts = cuts_for(run.nodes)
+        complete, _ = _list(run, run.duals, -slack - 1e-9, clock.part(0.7), cuts=cuts, most=MOST)
+        bound = settle(run, clock.part(0.9), slack, MOST if complete else FEW)
+        if not complete:
+            return
+        run.lower(max(bound, linear - slack), "integer program over all groups that matter")
+        if run.best or slack >= linear - run.found.value or bound == np.inf:
+            return
+        slack *= 2
