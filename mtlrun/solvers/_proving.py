@@ -11,12 +11,13 @@ from mtlrun.solvers._master import Duals
 from mtlrun.solvers._pricing import approach
 from mtlrun.solvers._relaxation import Relaxation
 from mtlrun.solvers._run import Run
+from mtlrun.solvers._size_bound import size_bound
 from mtlrun.solvers._spectral import copositive_bound
 from mtlrun.solvers._whole_groups import WholeGroups
 
 NEW = 2_000  # groups that a listing may find before the linear program is solved anew
 MOST = 20_000  # groups of any integer program
-RELAXED = 0.3  # share of the time for the semidefinite program
+RELAXED = 0.3  # share of the time for bounds without listings
 FIRST_TRY = 0.04  # share of the time that the first exact listing gets
 
 
@@ -73,10 +74,8 @@ def _list(
 def _descend(run: Run, clock: Clock) -> tuple[bool, int]:
     """Lists at falling thresholds; each complete listing proves a bound."""
     assert run.duals is not None
-    if not run.relaxed and run.center is not None and run.family.exactly:
-        bound = relaxation(run).bound(run.center.rewards, clock.part(RELAXED))
-        run.lower(bound, "a semidefinite program")
-        run.relaxed = True
+    if not run.relaxed:
+        _relax(run, clock)
     duals = run.duals
     if run.center is not None and run.bound_at(run.center) < run.bound_at(duals):
         duals = run.center
@@ -97,6 +96,19 @@ def _descend(run: Run, clock: Clock) -> tuple[bool, int]:
             run.lower(run.bound_at(duals, descent.extra), "listing above a threshold")
         descent.note(complete, run.nodes - before)
     return descent.proven <= least, 0
+
+
+def _relax(run: Run, clock: Clock) -> None:
+    """Lowers the bound by what needs no listing."""
+    run.relaxed = True
+    if not run.family.exactly:
+        bound = size_bound(run.items, sum(run.shape.counts), clock.part(RELAXED))
+        run.lower(bound, "how many tasks groups of each size serve")
+    elif run.center is not None:
+        bound = relaxation(run).bound(
+            run.center.rewards, clock.part(RELAXED), value=run.found.value
+        )
+        run.lower(bound, "a semidefinite program")
 
 
 def relaxation(run: Run) -> Relaxation:

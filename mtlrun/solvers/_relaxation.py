@@ -18,7 +18,8 @@ ITERATIONS = 200  # with one smoothing
 REMEMBERED = 20  # steps, by the quasi-Newton method
 TRIANGLES = 5_000  # added with each smoothing, at most
 VIOLATED = 0.01  # by how much of the mean diagonal a triangle must be
-ENOUGH = 1e-5  # of the bound, by which a smoothing must lower it
+PRECISE = 1e-5  # of the bound, by which a smoothing must lower it
+ENOUGH = 0.03  # of its gap, likewise
 MARGIN = 1e-9  # for rounding
 
 
@@ -75,12 +76,13 @@ class Relaxation:
         self._low[free] = -np.inf
         self._bound = np.inf
 
-    def bound(self, rewards: np.ndarray, clock: Clock) -> float:
+    def bound(self, rewards: np.ndarray, clock: Clock, *, value: float | None = None) -> float:
         """What no choice is worth more than, the least that is found in time.
 
         Args:
             rewards: [N] for items, to start from.
             clock: When to stop.
+            value: Of a choice. It is given up where the gap to it hardly falls any more.
         """
         size = len(self._matrix)
         self._values[:size] = np.maximum(rewards, self._low[:size])
@@ -89,7 +91,8 @@ class Relaxation:
             for smoothing in SMOOTHINGS:
                 before = self._bound
                 solution = self._descend(smoothing, clock)
-                if before - self._bound < ENOUGH * abs(self._bound):
+                gap = 0.0 if value is None else self._bound - value
+                if before - self._bound < max(PRECISE * abs(self._bound), ENOUGH * gap):
                     break
                 self._separate(solution)
         except _TimeUpError:

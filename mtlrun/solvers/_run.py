@@ -43,7 +43,7 @@ class Run:
         all_known: Whether these are all there are.
         duals: Of the last linear program; None before it.
         center: The duals with the lowest bound so far, if no unknown group exceeds its price.
-        relaxed: Whether the semidefinite program was tried.
+        relaxed: Whether bounds without listings were tried.
         priced: Whether a search found no more groups worth more than the linear program's prices.
         settled: Groups known at the last integer program.
         nodes: That exact searches looked at.
