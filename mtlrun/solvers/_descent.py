@@ -26,6 +26,7 @@ class Descent:
         top: A threshold that no group reaches.
         least: The lowest that is of interest.
         clock: When to stop.
+        useful: The highest threshold whose listing tells anything new.
 
     Attributes:
         proven: The lowest threshold so far that no unknown group reaches.
@@ -34,12 +35,12 @@ class Descent:
         cuts: That it should use.
     """
 
-    def __init__(self, top: float, least: float, clock: Clock) -> None:
+    def __init__(self, top: float, least: float, clock: Clock, *, useful: float = np.inf) -> None:
         self.proven, self.least, self._clock = top, least, clock
-        self.extra, self.share, self.cuts = max(FIRST[0] * top, least), 0.1, 0
+        self._top, self._left = min(top, useful), clock.left
+        self.extra, self.share, self.cuts = max(FIRST[0] * self._top, least), 0.1, 0
         self._failed = 0.0  # the highest threshold whose listing did not end
         self._points: list[tuple[float, float]] = []  # thresholds and the logarithm of their nodes
-        self._top, self._left = top, clock.left
         self._speed, self._overhead, self._growth = SPEED, 0.0, 0.0
 
     @property
@@ -62,7 +63,7 @@ class Descent:
         elif nodes > LONG:
             self._speed = nodes / spent
         if not complete:
-            self._failed = self.extra
+            self._failed = max(self._failed, self.extra)
             self.extra, self.cuts, self.share = (self.proven + self._failed) / 2, CUTS, 0.7
             return
         more = float(np.log(max(nodes, 1)))
@@ -72,8 +73,10 @@ class Descent:
             self._growth = max(growth, 0.8 * self._growth)
         self._points.append((self.extra, more))
         self.proven = self.extra
+        if self._failed >= self.proven:  # with more time, or cuts
+            self._failed = 0.0
         if len(self._points) < len(FIRST):
-            self.extra = max(FIRST[len(self._points)] * self._top, self.least)
+            self.extra = max(FIRST[len(self._points)] * self._top, self.least, self._floor)
         else:
             self._predict(more)
 
@@ -87,5 +90,10 @@ class Descent:
         room = float(np.log(max(seconds * self._speed, 1.0))) - more
         extra = now - max(room, 0.0) / growth
         extra = self.least if extra < 0.1 * now else max(extra, LARGEST * now)
-        self.extra = max(extra, self.least, self._failed + 0.3 * (now - self._failed))
+        self.extra = max(extra, self.least, self._floor)
         self._points[-1] = (now, more)
+
+    @property
+    def _floor(self) -> float:
+        """No lower threshold is tried next, for one below it failed."""
+        return self._failed + 0.3 * (self.proven - self._failed) if self._failed else 0.0

@@ -78,16 +78,16 @@ class Items:
         return allowed(self.problem, self.tasks(groups))
 
     def common_limits(self) -> tuple[np.ndarray, np.ndarray]:
-        """[L, N] rows and [L] of the linear limits that hold in all kinds of slots."""
-        kinds = [list(zip(*kind, strict=True)) for kind in zip(self.rows, self.most, strict=True)]
-        kept = [
-            (row, most)
-            for row, most in kinds[0]
-            if all(
-                any(np.array_equal(row, r) and most == limit for r, limit in kind)
-                for kind in kinds[1:]
-            )
-        ]
+        """[L, N] rows and [L] of the linear limits that groups keep in slots of all kinds."""
+        first, *others = (
+            [(row, float(most)) for row, most in zip(*kind, strict=True)]
+            for kind in zip(self.rows, self.most, strict=True)
+        )
+        kept = []
+        for row, most in first:
+            same = [[limit for r, limit in kind if np.array_equal(row, r)] for kind in others]
+            if all(same):
+                kept.append((row, max([most, *(min(limits) for limits in same)])))
         rows = np.array([row for row, _ in kept]).reshape(-1, len(self))
         return rows, np.array([most for _, most in kept])
 

@@ -73,11 +73,13 @@ def _first_duals(run: Run, clock: Clock) -> Duals:
     if run.shape.most >= sum(run.shape.counts):
         rewards = np.maximum(rewards, 0.0)
     own = family.worth(groups, rewards)
-    prices = np.full(len(run.shape.counts), float(np.median(own)))
+    lowest = -np.inf if run.shape.exactly else 0.0  # where slots may stay empty
+    prices = np.full(len(run.shape.counts), max(float(np.median(own)), lowest))
     duals = Duals(np.inf, rewards, prices, np.zeros(0))
     _search(run, duals, clock)
     known = np.sort(family.worth(run.known, rewards))[::-1]
-    prices = np.full(len(prices), known[min(len(known), sum(run.shape.counts)) - 1])
+    price = known[min(len(known), sum(run.shape.counts)) - 1]
+    prices = np.full(len(prices), max(float(price), lowest))
     duals = Duals(np.inf, rewards, prices, np.zeros(0))
     return Duals(run.bound_at(duals), rewards, prices, np.zeros(0))
 

@@ -72,20 +72,23 @@ def _list(
 
 
 def _descend(run: Run, clock: Clock) -> tuple[bool, int]:
-    """Lists at falling thresholds; each complete listing proves a bound."""
+    """Lists at falling thresholds above the prices of the best duals; each complete listing proves a bound.
+
+    Returns:
+        Whether no unknown group is worth more than its price, and how many groups are new.
+    """
     assert run.duals is not None
     if not run.relaxed:
         _relax(run, clock)
-    duals = run.duals
-    if run.center is not None and run.bound_at(run.center) < run.bound_at(duals):
-        duals = run.center
-    top = _top_worth(run, duals, clock.part(0.1))
-    least = run.least_gain
-    above = float((top - duals.prices).max())
+    if run.center is not None and run.bound_at(run.center) < run.bound_at(run.duals):
+        run.duals = run.center
+    duals, least = run.duals, run.least_gain
+    above = float((_top_worth(run, duals, clock.part(0.1)) - duals.prices).max())
     run.lower(run.bound_at(duals, max(above, least)), "a relaxation without limits")
-    worse = (run.found.bound - run.bound_at(duals)) / sum(run.shape.counts)  # is a higher threshold
-    descent = Descent(max(min(above, worse), least), least, clock)
-    while descent.worthwhile:
+    # Listings above this threshold would not lower the bound
+    useful = (run.found.bound - run.bound_at(duals)) / sum(run.shape.counts)
+    descent = Descent(max(above, least), least, clock, useful=useful)
+    while descent.worthwhile and not run.best:
         before = run.nodes
         complete, learned = _list(
             run, duals, descent.extra, clock.part(descent.share), cuts=descent.cuts
@@ -94,8 +97,10 @@ def _descend(run: Run, clock: Clock) -> tuple[bool, int]:
             return False, learned
         if complete:
             run.lower(run.bound_at(duals, descent.extra), "listing above a threshold")
+            if descent.extra <= least:
+                return True, 0
         descent.note(complete, run.nodes - before)
-    return descent.proven <= least, 0
+    return False, 0
 
 
 def _relax(run: Run, clock: Clock) -> None:
@@ -143,16 +148,17 @@ def _close_gap(run: Run, clock: Clock) -> None:
     worth z - g at most.
     """
     assert run.duals is not None
-    linear = run.bound_at(run.duals, run.least_gain)
     gain = np.sort(run.excess(run.duals))[::-1]
     slack = max(-float(gain[min(FEW, len(gain)) - 1]), run.close)
+    linear = np.inf
     while not clock.over:
-        slack = min(slack, linear - run.found.value)
+        slack = max(min(slack, linear - run.found.value), run.close)
         cuts = cuts_for(run.nodes)
         complete, _ = _list(run, run.duals, -slack - 1e-9, clock.part(0.7), cuts=cuts, most=MOST)
         bound = settle(run, clock.part(0.9), slack, MOST if complete else FEW)
         if not complete:
             return
+        linear = run.bound_at(run.duals)  # all groups worth more than their price are known now
         run.lower(max(bound, linear - slack), "integer program over all groups that matter")
         if run.best or slack >= linear - run.found.value or bound == np.inf:
             return

@@ -10,6 +10,7 @@ Source: the relaxation of Peng and Wei, SIAM J. Optim. 18 (2007), for partitions
 """
 
 import numpy as np
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it has no types
 
 from mtlrun.solvers._clock import Clock
 
@@ -20,7 +21,9 @@ TRIANGLES = 5_000  # added with each smoothing, at most
 VIOLATED = 0.01  # by how much of the mean diagonal a triangle must be
 PRECISE = 1e-5  # of the bound, by which a smoothing must lower it
 ENOUGH = 0.03  # of its gap, likewise
-MARGIN = 1e-9  # for rounding
+MARGIN = 1e-9
+EPS = float(np.finfo(np.float64).eps)
+LEAST_TIME = 1.0  # seconds, without which it is not begun
 
 
 class _TimeUpError(Exception):
@@ -63,17 +66,16 @@ class Relaxation:
         self._off = ~np.eye(size, dtype=bool)
         self._triangles = np.zeros((0, 3), dtype=np.intp)  # i, j, k: X_ki + X_kj - X_ij <= X_kk
         pairs = len(self._upper[0])
-        ends = np.cumsum([size, pairs, size * (size - 1), size, rows.size])
+        ends = np.cumsum([size, pairs, size * (size - 1), rows.size])
         self._ends = ends
         self._values = np.zeros(ends[-1])
         self._low = np.zeros(ends[-1])
         if disjoint:
             self._low[:size] = -np.inf
-        alone = np.zeros((size, size), dtype=bool)
+        never = np.zeros((size, size), dtype=bool)
         for a, b in apart:
-            alone[a, b] = alone[b, a] = True
-        free = size + np.flatnonzero(alone[self._upper])  # X_ij = 0
-        self._low[free] = -np.inf
+            never[a, b] = never[b, a] = True
+        self._low[size + np.flatnonzero(never[self._upper])] = -np.inf  # X_ij = 0
         self._bound = np.inf
 
     def bound(self, rewards: np.ndarray, clock: Clock, *, value: float | None = None) -> float:
@@ -84,9 +86,10 @@ class Relaxation:
             clock: When to stop.
             value: Of a choice. It is given up where the gap to it hardly falls any more.
         """
+        if clock.left < LEAST_TIME:
+            return np.inf
         size = len(self._matrix)
         self._values[:size] = np.maximum(rewards, self._low[:size])
-        self._value(self._values, 1.0)
         try:
             for smoothing in SMOOTHINGS:
                 before = self._bound
@@ -94,7 +97,7 @@ class Relaxation:
                 gap = 0.0 if value is None else self._bound - value
                 if before - self._bound < max(PRECISE * abs(self._bound), ENOUGH * gap):
                     break
-                self._separate(solution)
+                self._separate(solution, clock)
         except _TimeUpError:
             pass
         return self._bound
@@ -112,14 +115,12 @@ class Relaxation:
             smooth, solution = self._value(values, smoothing)
             return smooth, self._slope(solution)
 
-        found = minimize(
-            value,
-            self._values,
-            jac=True,
-            method="L-BFGS-B",
-            bounds=np.column_stack([self._low, np.full(len(self._low), np.inf)]),
-            options={"maxiter": ITERATIONS, "maxcor": REMEMBERED, "maxfun": ITERATIONS * 5 // 4},
-        )
+        most = {"maxiter": ITERATIONS, "maxcor": REMEMBERED, "maxfun": ITERATIONS * 5 // 4}
+        limits = np.column_stack([self._low, np.full(len(self._low), np.inf)])
+        with threadpool_limits(1, "blas"):  # scipy brings a library of its own
+            found = minimize(
+                value, self._values, jac=True, method="L-BFGS-B", bounds=limits, options=most
+            )
         self._values = found.x
         return solution
 
@@ -131,7 +132,8 @@ class Relaxation:
         rewards = values[:size]
         cost = self._least * float(rewards.sum())
         largest = eigenvalues[-count:].sum() if self._disjoint else count * eigenvalues[-1]
-        bound = float(largest) - cost + MARGIN * count
+        rounding = EPS * (8 * size * count * float(np.abs(eigenvalues).max()) + abs(cost))
+        bound = float(largest) - cost + MARGIN * count + rounding
         self._bound = min(self._bound, bound)
         if self._disjoint:
             weights, smooth = _filled(eigenvalues, count, smoothing)
@@ -144,10 +146,10 @@ class Relaxation:
 
     def _combined(self, values: np.ndarray) -> np.ndarray:
         """[N, N] W with rewards and all multipliers."""
-        size, sizes = len(self._matrix), self._sizes
-        rewards, pairs, parts, singles, limits, triangles = np.split(values, self._ends)
+        size = len(self._matrix)
+        rewards, pairs, parts, limits, triangles = np.split(values, self._ends)
         # X s = x: what counts for x, of row i of X
-        rows = np.outer(rewards - singles, sizes)
+        rows = np.outer(rewards, self._sizes)
         for own, row in zip(limits.reshape(-1, size), self._rows, strict=True):
             rows -= np.outer(own, row)
         upper = np.zeros((size, size))
@@ -158,8 +160,7 @@ class Relaxation:
         np.add.at(upper, (i, j), triangles)
         np.subtract.at(upper, (k, i), triangles)
         np.subtract.at(upper, (k, j), triangles)
-        diagonal = within.sum(1) + singles.sum() * sizes
-        diagonal += self._most @ limits.reshape(-1, size)
+        diagonal = within.sum(1) + self._most @ limits.reshape(-1, size)
         np.add.at(diagonal, k, triangles)
         sides = rows + upper - within
         combined = self._matrix + (sides + sides.T) / 2
@@ -175,22 +176,26 @@ class Relaxation:
                 held - self._least,
                 solution[self._upper],
                 (diagonal[:, None] - solution)[self._off],
-                float(diagonal @ self._sizes) - held,
                 (np.outer(self._most, diagonal) - self._rows @ solution).ravel(),
                 diagonal[k] - solution[k, i] - solution[k, j] + solution[i, j],
             ]
         )
 
-    def _separate(self, solution: np.ndarray) -> None:
+    def _separate(self, solution: np.ndarray, clock: Clock) -> None:
         """Keeps the triangles that have a multiplier, and adds those that a solution violates most."""
         used = self._values[self._ends[-1] :] > 1e-9
         kept, values = self._triangles[used], self._values[self._ends[-1] :][used]
         least = VIOLATED * float(np.diag(solution).mean())
         found, by = [], []
+        few = max(TRIANGLES // 10, 1)  # of one k, at most
         for k, row in enumerate(solution):
+            if clock.over:
+                raise _TimeUpError
             slack = row[k] - row[:, None] - row + solution
             slack[k] = slack[:, k] = 0.0
             i, j = np.nonzero(np.triu(slack, 1) < -least)
+            worst = np.argsort(slack[i, j], kind="stable")[:few]
+            i, j = i[worst], j[worst]
             found.append(np.column_stack([i, j, np.full(len(i), k)]))
             by.append(slack[i, j])
         order = np.argsort(np.concatenate(by), kind="stable")[:TRIANGLES]

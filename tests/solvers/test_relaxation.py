@@ -30,7 +30,7 @@ def test_no_choice_is_worth_more(number, partition):
         return
     problem = problem_of(matrix, m, "gain", limits)
     least = float(best[0]) - 1e-9 * float(np.abs(problem.matrix).max())
-    for rewards, seconds in ((0.0, 20.0), (-0.7, 0.02), (2.0, 0.0)):
+    for rewards, seconds in ((0.0, 20.0), (-0.7, 1.01), (1e6, 20.0), (2.0, 0.0)):
         assert bound_of(problem, rewards, seconds) >= least
 
 
