@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mtlrun.backbones._downloads import weights_file
 from mtlrun.backbones._image import check_image, make_image_head
 from mtlrun.core.data import InputSpec
 from mtlrun.core.model import Backbone
@@ -51,7 +52,9 @@ class TorchvisionResNet(Backbone):
             nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
         self.weights_digest: str | None = None
         if weights is not None:
-            self.weights_digest = load_weights(network, Path(weights), name=name)
+            self.weights_digest = load_weights(
+                network, weights_file(weights, name.removeprefix("deeplab_")), name=name
+            )
         for layer in network.modules():
             if isinstance(layer, nn.ReLU):
                 layer.inplace = False  # hooks on a layer's output must find it unchanged

@@ -1,7 +1,6 @@
 """What the vision transformers have in common."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,6 +9,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mtlrun.backbones._downloads import weights_file
 from mtlrun.backbones._image import VectorHead, check_image
 from mtlrun.backbones._torchvision import load_weights
 from mtlrun.core.data import InputSpec
@@ -71,9 +71,8 @@ class ViT(Backbone):
         )
         self.weights_digest: str | None = None
         if weights is not None:
-            self.weights_digest = load_weights(
-                network, Path(weights), name=name, prepare=self._fitted
-            )
+            path = weights_file(weights, f"{name}_patch{PATCH}_224")
+            self.weights_digest = load_weights(network, path, name=name, prepare=self._fitted)
         quarter = depth // NUM_TAPS
         parts = [nn.Sequential(*network.blocks[k : k + quarter]) for k in range(0, depth, quarter)]
         parts[-1].append(network.norm)

@@ -15,7 +15,7 @@ class DeepLabResNet50(DilatedResNet):
     Args:
         inputs: Images [C, H, W].
         weights: Path of a local state_dict file of ResNet-50 to start from, such as torchvision's;
-            null for random weights. Nothing is downloaded.
+            "download" fetches torchvision's of ImageNet-1k, once; null for random weights.
     """
 
     def __init__(self, inputs: InputSpec, *, weights: str | None = None) -> None:

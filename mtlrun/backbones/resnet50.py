@@ -15,8 +15,8 @@ class ResNet50(TorchvisionResNet):
 
     Args:
         inputs: Images [C, H, W].
-        weights: Path of a local state_dict file to start from, such as torchvision's; null for
-            random weights. Nothing is downloaded.
+        weights: Path of a local state_dict file to start from, such as torchvision's;
+            "download" fetches torchvision's of ImageNet-1k, once; null for random weights.
         head_width: Channels between the two convolutions of a dense head.
     """
 

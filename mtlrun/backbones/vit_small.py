@@ -12,8 +12,8 @@ class ViTSmall(ViT):
     Args:
         inputs: Images [C, H, W], H and W multiples of 16.
         weights: Path of a local state_dict file to start from, such as timm's of
-            `vit_small_patch16_224`; null for random weights. Nothing is downloaded. Positions are
-            resampled from the file's square grid.
+            `vit_small_patch16_224`; "download" fetches timm's of ImageNet-21k, once; null for random
+            weights. Positions are resampled from the file's square grid.
     """
 
     def __init__(self, inputs: InputSpec, *, weights: str | None = None) -> None:

@@ -1,5 +1,6 @@
 """Backward passes of several tasks through one graph."""
 
+import logging
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from torch.autograd.function import BackwardCFunction
 from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 
 Place = Tensor | GradientEdge
+
+_log = logging.getLogger(__name__)
 
 
 def one_task_gradients(
@@ -53,7 +56,7 @@ def all_tasks_gradients(
     places: Sequence[Place],
     gradients: Sequence[Sequence[Tensor | None]],
     *,
-    unformed: Mapping[int, int],
+    savings: Mapping[int, int],
     retain_graph: bool = False,
 ) -> list[list[Tensor | None]]:
     """For each task what `one_task_gradients` tells, from as few passes as pay.
@@ -66,22 +69,24 @@ def all_tasks_gradients(
         outputs: Tensors, also such without a graph.
         places: In the graph.
         gradients: For each task one an output, None for 0.
-        unformed: By `id` of a parameter whose gradient is not wanted, how many numbers fewer a task
-            goes through memory for it when all are walked back at once. With a sum that is not
-            positive nothing is.
-        retain_graph: Whether the graph is needed afterwards.
+        savings: By `id` of each parameter whose gradient is not wanted: how many reads of memory
+            all tasks at once save a task at its layer; negative where they cost some. The part with
+            the largest sum is taken, none if no sum is positive.
+        retain_graph: Whether the graph is needed afterwards; the part's buffers stay in any case,
+            as long as the outputs do.
     """
     known = [[g for g in row if g is not None] for row in gradients]
     complete = len(known) > 1 and all(len(row) == len(outputs) for row in known)
-    crown = _crown(outputs, unformed) if complete else None
+    crown = _crown(outputs, savings) if complete else None
     if crown is None:
         return _each(outputs, places, gradients, retain_graph=retain_graph)
-    above = [k for k, place in enumerate(places) if _node(place) in crown.nodes]
-    below = [k for k in range(len(places)) if k not in above]
-    try:
-        *upper, root = _batched(outputs, [*(places[k] for k in above), crown.root], known)
-    except RuntimeError:  # an operator without batches, or too little memory for one
+    nodes = [_node(place) for place in places]
+    above = [k for k, node in enumerate(nodes) if node in crown.nodes]
+    below = [k for k, node in enumerate(nodes) if node not in crown.nodes]
+    batched = _batched(outputs, [*(places[k] for k in above), crown.root], known)
+    if batched is None:
         return _each(outputs, places, gradients, retain_graph=retain_graph)
+    *upper, root = batched
     lower = _each(
         [crown.root],
         [places[k] for k in below],
@@ -112,8 +117,12 @@ def _each(
 
 def _batched(
     outputs: Sequence[Tensor], places: Sequence[Place], gradients: Sequence[Sequence[Tensor]]
-) -> list[tuple[Tensor, ...]]:
-    """For each place, all of which the outputs depend on, T gradients from one pass; the graph stays."""
+) -> list[tuple[Tensor, ...]] | None:
+    """For each place, all of which the outputs depend on, T gradients from one pass; the graph stays.
+
+    None if the pass fails: for an operator that cannot take batches, or for want of memory. The
+    passes one after another then tell whether there is an error.
+    """
 
     def walk(*rows: Tensor) -> tuple[Tensor, ...]:
         return torch.autograd.grad(
@@ -124,9 +133,14 @@ def _batched(
         )
 
     stacked = [torch.stack(parts) for parts in zip(*gradients, strict=True)]
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*performance drop", category=UserWarning)
-        return [found.unbind() for found in torch.vmap(walk)(*stacked)]
+    try:
+        with warnings.catch_warnings():
+            # An operator without a rule for batches runs once a task, as it would without them
+            warnings.filterwarnings("ignore", message=".*performance drop", category=UserWarning)
+            return [found.unbind() for found in torch.vmap(walk)(*stacked)]
+    except RuntimeError as error:
+        _log.debug("Tasks are walked back one after another: %s", error)
+        return None
 
 
 @dataclass(frozen=True)
@@ -142,7 +156,7 @@ class _Crown:
     nodes: frozenset[Node]
 
 
-def _crown(outputs: Sequence[Tensor], unformed: Mapping[int, int]) -> _Crown | None:
+def _crown(outputs: Sequence[Tensor], savings: Mapping[int, int]) -> _Crown | None:
     """The one that saves most among those without a matrix whose gradient is wanted, if there is one."""
     starts = [(output.grad_fn, output.output_nr) for output in outputs]
     waiting = _uses([node for node, _ in starts if node])
@@ -164,8 +178,8 @@ def _crown(outputs: Sequence[Tensor], unformed: Mapping[int, int]) -> _Crown | N
                 ready.append(node)
             else:
                 passed.add(node)
-                saved += unformed.get(id(variable), 0)
-        return variable is None or variable.dim() < 2 or id(variable) in unformed
+                saved += savings.get(id(variable), 0)
+        return variable is None or variable.dim() < 2 or id(variable) in savings
 
     found, most = None, 0
     going = all(enter(node, slot) if node else False for node, slot in starts)

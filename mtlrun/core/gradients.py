@@ -271,7 +271,7 @@ def partly_formed_gradients(
         forward.features,
         [*(call.output for call in calls), *formed],
         forward.feature_gradients,
-        unformed=ghosts,
+        savings=ghosts,
         retain_graph=retain_graph,
     )
     rows = [_filled(row[len(calls) :], formed) for row in found]

@@ -12,7 +12,7 @@ from mtlrun.tasks.boundaries import boundaries
 from mtlrun.tasks.human_parts import human_parts
 from mtlrun.tasks.normals import normals
 from mtlrun.tasks.saliency import saliency
-from mtlrun.tasks.segmentation import segmentation
+from mtlrun.tasks.segmentation import miou_alone, segmentation
 
 SIZE = (512, 512)
 FOUR = ("segmentation", "human_parts", "saliency", "normals")
@@ -76,7 +76,7 @@ class PASCALContext(ListedSource):
         seed: int = 0,
     ) -> None:
         own = (
-            segmentation(num_classes=NUM_CLASSES),
+            miou_alone(segmentation(num_classes=NUM_CLASSES)),
             human_parts(),
             saliency(),
             boundaries("edges", tolerance=edge_tolerance, num_thresholds=edge_thresholds),

@@ -1,9 +1,7 @@
 """Human parts: which part of a body every pixel shows."""
 
-from dataclasses import replace
-
 from mtlrun.core.task import Task
-from mtlrun.tasks.segmentation import segmentation
+from mtlrun.tasks.segmentation import miou_alone, segmentation
 
 NUM_CLASSES = 7
 
@@ -18,5 +16,4 @@ def human_parts(name: str = "human_parts", *, ignore_index: int = 255) -> Task:
         name: On the command line.
         ignore_index: The label of pixels that count nowhere.
     """
-    task = segmentation(name, num_classes=NUM_CLASSES, ignore_index=ignore_index)
-    return replace(task, metrics={"miou": task.metrics["miou"]}, directions={"miou": True})
+    return miou_alone(segmentation(name, num_classes=NUM_CLASSES, ignore_index=ignore_index))

@@ -1,5 +1,6 @@
 """Backward passes of several tasks at once against one pass a task."""
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -97,9 +98,9 @@ def test_all_tasks_at_once_equal_one_after_another(name: str, unformed: int) -> 
     places = [p for p in places if id(p) not in left]
     gradients = [[torch.randn_like(outputs)] for _ in range(3)]
     expected = by_task(outputs, places, gradients)
-    found = all_tasks_gradients([outputs], places, gradients, unformed=left, retain_graph=True)
+    found = all_tasks_gradients([outputs], places, gradients, savings=left, retain_graph=True)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-14)
-    again = all_tasks_gradients([outputs], places, gradients, unformed=left)
+    again = all_tasks_gradients([outputs], places, gradients, savings=left)
     torch.testing.assert_close(again, expected, rtol=0, atol=1e-14)
 
 
@@ -109,7 +110,7 @@ def test_the_unformed_part_is_walked_back_once(monkeypatch: pytest.MonkeyPatch) 
     places = [p for p in places if id(p) not in left]
     gradients = [[torch.randn_like(outputs)] for _ in range(3)]
     seen = passes(monkeypatch)
-    all_tasks_gradients([outputs], places, gradients, unformed=left)
+    all_tasks_gradients([outputs], places, gradients, savings=left)
     above = 2 + 4 + 1  # outputs and norms of two layers, and the cut
     assert seen == [above, *[len(places) + 1 - above] * 3]
 
@@ -127,7 +128,7 @@ def test_the_part_that_saves_most_is_walked_back_at_once(
     places = [p for p in places if id(p) not in left]
     gradients = [[torch.randn_like(outputs)] for _ in range(2)]
     seen = passes(monkeypatch)
-    all_tasks_gradients([outputs], places, gradients, unformed=left)
+    all_tasks_gradients([outputs], places, gradients, savings=left)
     rest = [4 - at_once] * 2
     assert seen == ([at_once + 1, *rest] if at_once else rest)
 
@@ -137,7 +138,7 @@ def test_a_task_that_does_not_read_an_output_has_none() -> None:
     left = {id(p): 1 for layer in linear[2:] for p in layer.parameters()}
     places = [p for p in places if id(p) not in left]
     found = all_tasks_gradients(
-        [outputs], places, [[None], [torch.ones_like(outputs)]], unformed=left
+        [outputs], places, [[None], [torch.ones_like(outputs)]], savings=left
     )
     assert found[0] == [None] * len(places)
     assert all(part is not None for part in found[1])
@@ -146,14 +147,68 @@ def test_a_task_that_does_not_read_an_output_has_none() -> None:
 def test_too_little_memory_for_all_at_once_is_enough_for_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def fail(*_: Any) -> Any:
-        raise torch.OutOfMemoryError("simulated")
+    held: list[weakref.ref[Tensor]] = []
+
+    def fail(walk: Any) -> Any:
+        def run(*stacked: Tensor) -> Any:
+            held.extend(weakref.ref(part) for part in stacked)
+            raise torch.OutOfMemoryError("simulated")
+
+        return run
+
+    real = _backward._each
+
+    def one_by_one(*args: Any, **settings: Any) -> Any:
+        assert held
+        assert all(reference() is None for reference in held)
+        return real(*args, **settings)
 
     outputs, places, linear = GRAPHS["chain"]()
     left = {id(p): 1 for layer in linear[2:] for p in layer.parameters()}
     places = [p for p in places if id(p) not in left]
     gradients = [[torch.randn_like(outputs)] for _ in range(2)]
     expected = by_task(outputs, places, gradients)
-    monkeypatch.setattr(_backward, "_batched", fail)
-    found = all_tasks_gradients([outputs], places, gradients, unformed=left)
+    monkeypatch.setattr(torch, "vmap", fail)
+    monkeypatch.setattr(_backward, "_each", one_by_one)
+    found = all_tasks_gradients([outputs], places, gradients, savings=left)
     torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
+def test_several_outputs_one_of_which_is_on_the_way_to_another() -> None:
+    torch.manual_seed(0)
+    layers = [nn.Linear(WIDTH, WIDTH).double() for _ in range(4)]
+    x = torch.tanh(layers[0](torch.randn(4, WIDTH, dtype=torch.float64)))
+    first = torch.tanh(layers[1](x))
+    second, third = layers[3](torch.tanh(layers[2](first))).chunk(2, dim=1)
+    outputs = [first, second, third]
+    places = list(layers[0].parameters())
+    gradients = [[torch.randn_like(output) for output in outputs] for _ in range(3)]
+    expected = [
+        one_task_gradients(outputs, places, row, retain_graph=True)  # type: ignore[arg-type]  # invariance
+        for row in gradients
+    ]
+    left = {id(p): 1 for layer in layers[1:] for p in layer.parameters()}
+    found = all_tasks_gradients(outputs, places, gradients, savings=left)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-14)
+
+
+def test_norms_of_batches_in_place_functions_and_leaves() -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv2d(3, 4, 3),
+        nn.BatchNorm2d(4),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(4, 5, 3),
+        nn.BatchNorm2d(5),
+    ).double()
+    leaf = torch.randn(2, 2, dtype=torch.float64, requires_grad=True)
+    output = net(torch.randn(2, 3, 6, 7, dtype=torch.float64))
+    left = {id(p): 1 for p in net[3].parameters()}
+    places = [p for p in net.parameters() if id(p) not in left]
+    gradients = [[torch.randn_like(output)] for _ in range(3)]
+    expected = by_task(output, places, gradients)
+    found = all_tasks_gradients([output], places, gradients, savings=left, retain_graph=True)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-13)
+    with_leaf = [[*row, torch.ones_like(leaf)] for row in gradients]
+    found = all_tasks_gradients([output, leaf], places, with_leaf, savings=left)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-13)

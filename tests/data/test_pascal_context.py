@@ -112,6 +112,16 @@ def test_the_papers_four_tasks_are_the_default() -> None:
     assert [task.output.channels for task in PASCALContext().tasks] == [21, 7, 1, 3]
 
 
+def test_metrics_are_those_that_delta_i_of_the_papers_table_takes_the_mean_of() -> None:
+    # Golden: the columns of Table 3 of Deep Safe Multi-Task Learning.
+    assert {task.name: sorted(task.metrics) for task in PASCALContext().tasks} == {
+        "segmentation": ["miou"],
+        "human_parts": ["miou"],
+        "saliency": ["max_f", "miou"],
+        "normals": ["mean_angle", "median_angle", "within_11", "within_22", "within_30"],
+    }
+
+
 def test_labels_of_voc_come_first(made: Path) -> None:
     assert (first(made)["segmentation"] == 3).all()
     labels = np.full((6, 8), 20)
