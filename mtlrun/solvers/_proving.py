@@ -85,9 +85,11 @@ def _descend(run: Run, clock: Clock) -> tuple[bool, int]:
     duals, least = run.duals, run.least_gain
     above = float((_top_worth(run, duals, clock.part(0.1)) - duals.prices).max())
     run.lower(run.bound_at(duals, max(above, least)), "a relaxation without limits")
+    if above <= least:
+        return True, 0
     # Listings above this threshold would not lower the bound
     useful = (run.found.bound - run.bound_at(duals)) / sum(run.shape.counts)
-    descent = Descent(max(above, least), least, clock, useful=useful)
+    descent = Descent(above, least, clock, useful=useful)
     while descent.worthwhile and not run.best:
         before = run.nodes
         complete, learned = _list(
@@ -150,7 +152,7 @@ def _close_gap(run: Run, clock: Clock) -> None:
     assert run.duals is not None
     gain = np.sort(run.excess(run.duals))[::-1]
     slack = max(-float(gain[min(FEW, len(gain)) - 1]), run.close)
-    linear = np.inf
+    linear = run.bound_at(run.duals, run.least_gain)  # every group worth more is known
     while not clock.over:
         slack = max(min(slack, linear - run.found.value), run.close)
         cuts = cuts_for(run.nodes)
@@ -158,7 +160,7 @@ def _close_gap(run: Run, clock: Clock) -> None:
         bound = settle(run, clock.part(0.9), slack, MOST if complete else FEW)
         if not complete:
             return
-        linear = run.bound_at(run.duals)  # all groups worth more than their price are known now
+        linear = run.bound_at(run.duals)
         run.lower(max(bound, linear - slack), "integer program over all groups that matter")
         if run.best or slack >= linear - run.found.value or bound == np.inf:
             return
