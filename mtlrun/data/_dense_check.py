@@ -62,9 +62,11 @@ def check_examples(split: SplitName, source: Examples) -> Iterator[Finding]:
                 min(low, float(np.fmin.reduce(values, None))),
                 max(high, float(np.fmax.reduce(values, None))),
             )
-            if np.isinf(values).any() or (name == "image" and np.isnan(values).any()):
+            if np.isinf(values).any() or (name in LIMITS and np.isnan(values).any()):
+                invalid = "" if name == "image" else ", 0 where invalid"
                 errors.append(
-                    f"`{name}` of `{example}` should hold finite numbers. Found others. Get it anew."
+                    f"`{name}` of `{example}` should hold finite numbers{invalid}. Found others. Get it "
+                    f"anew."
                 )
     for text in errors[:SHOWN]:
         yield Finding(True, text)

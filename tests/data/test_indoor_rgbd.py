@@ -59,9 +59,13 @@ def test_values_out_of_range_are_found(tmp_path: Path) -> None:
     arrays = write(tmp_path, ["a", *HELD])
     arrays["depth_m"][0, 0, 0] = -1
     arrays["normals_from_depth"][1, 0, 0] = np.inf
+    arrays["depth_m"][2, 0, 0] = np.nan
+    arrays["normals_from_depth"][3, 0, 0] = np.nan
     np.savez(tmp_path / FILE, **arrays)
     texts = [f.text for f in IndoorRGBD(root=str(tmp_path)).check() if f.is_error]
     assert any("`depth` of split `train`" in text for text in texts)
+    assert any("`depth` of `uoc_05`" in text for text in texts)
+    assert any("`normals` of `uoc_06`" in text for text in texts)
     assert any("`normals` of `uoc_04`" in text for text in texts)
 
 
