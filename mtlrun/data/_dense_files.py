@@ -12,6 +12,7 @@ from mtlrun.core.seeding import seed_for
 from mtlrun.data._dense_source import refuse_copy
 from mtlrun.data._npy_file import read_npy
 from mtlrun.data._raycast import Array
+from mtlrun.data._scene_layout import CLASSES
 from mtlrun.data._scene_render import render
 
 FOLDERS = {"segmentation": "label", "depth": "depth", "normals": "normal"}
@@ -230,9 +231,15 @@ def rows_of(split: SplitName, counts: Mapping[str, int], val_share: float, seed:
 
 
 def write_miniature(
-    folder: Path, name: str, folders: Sequence[str], *, size: tuple[int, int], num_classes: int
+    folder: Path,
+    name: str,
+    folders: Sequence[str],
+    *,
+    size: tuple[int, int],
+    num_classes: int,
+    inverse: bool = False,
 ) -> None:
-    """Writes 8 and 4 rendered rooms in the layout.
+    """Writes 8 and 4 rendered rooms in the layout; windows have no depth and no normals.
 
     Args:
         folder: To write to.
@@ -240,6 +247,7 @@ def write_miniature(
         folders: Of the maps.
         size: H and W.
         num_classes: Rooms have 14; further ones count nowhere.
+        inverse: Whether depth is 1 / metres instead of metres.
 
     Raises:
         ValueError: If the folder holds a copy already.
@@ -249,11 +257,13 @@ def write_miniature(
         for index in range(count):
             picture = render(seed_for(0, f"{name}/{part}/{index}"), *size)
             labels = picture.segmentation.astype(np.int64)
+            seen = (labels != CLASSES.index("window"))[..., None]
+            metres = picture.depth[..., None]
             maps = {
                 "image": (picture.image.transpose(1, 2, 0) / 255).astype(np.float32),
                 "label": np.where(labels < num_classes, labels, -1).astype(np.float32),
-                "depth": picture.depth[..., None].astype(np.float32),
-                "normal": picture.normals.transpose(1, 2, 0).astype(np.float32),
+                "depth": ((1 / metres if inverse else metres) * seen).astype(np.float32),
+                "normal": (picture.normals.transpose(1, 2, 0) * seen).astype(np.float32),
             }
             for own in folders:
                 path = folder / part / own / f"{index}.npy"
