@@ -144,10 +144,22 @@ class Taskonomy(DataSource):
     def check(self) -> Iterator[Finding]:
         """What is wrong with splits and files; every file is decoded."""
         try:
-            views = {name: self._views(name) for name in self._buildings}
+            buildings = [own for names in self._buildings.values() for own in names]
         except DataError as error:
             yield Finding(True, str(error))
             return
+        missing = []
+        for building in buildings:
+            try:
+                self._listed(building)
+            except DataError as error:
+                missing.append(building)
+                if len(missing) <= _taskonomy_check.SHOWN:
+                    yield Finding(True, str(error))
+        if len(missing) > _taskonomy_check.SHOWN:
+            names = ", ".join(f"`{own}`" for own in missing[_taskonomy_check.SHOWN :])
+            yield Finding(True, f"Pictures of further buildings are missing: {names}.")
+        views = {name: self._views(name, without=missing) for name in self._buildings}
         domains = needed([task.name for task in self.tasks], self.scaling)
         yield from _taskonomy_check.findings(self.files, views, domains)
 
@@ -195,9 +207,11 @@ class Taskonomy(DataSource):
     def _of_building(self) -> dict[str, list[View]]:
         return {}
 
-    def _views(self, split: SplitName) -> list[View]:
+    def _views(self, split: SplitName, without: Sequence[str] = ()) -> list[View]:
         chosen = []
         for building in self._buildings[split]:
+            if building in without:
+                continue
             views = self._listed(building)
             limit = self.val_per_building
             if split == "val" and limit is not None and len(views) > limit:
@@ -205,7 +219,7 @@ class Taskonomy(DataSource):
             chosen += views
         if split == "train" and self.train_on_val:
             for building in self._buildings["val"]:
-                chosen += self._listed(building)
+                chosen += self._listed(building) if building not in without else []
         return chosen
 
     def _listed(self, building: str) -> list[View]:
