@@ -57,6 +57,10 @@ class DenseFiles:
                 )
         return len(first)
 
+    def path(self, part: str, folder: str, index: int) -> Path:
+        """Of a file."""
+        return self.root / part / folder / f"{index}.npy"
+
     def read(
         self,
         part: str,
@@ -77,7 +81,7 @@ class DenseFiles:
         Raises:
             DataError: If it is missing, cut off, or of another shape.
         """
-        path = self.root / part / folder / f"{index}.npy"
+        path = self.path(part, folder, index)
         try:
             values = read_npy(path, out)
         except UNREADABLE as error:
@@ -145,7 +149,7 @@ class DenseFiles:
             whole = values.astype(np.int8)
         if (whole != values).any() or whole.min() < -1 or whole.max() >= self.num_classes:
             raise DataError(
-                f"`{self.root / part / 'label' / f'{index}.npy'}` should hold whole labels -1..{self.num_classes - 1}. "
+                f"`{self.path(part, 'label', index)}` should hold whole labels -1..{self.num_classes - 1}. "
                 f"Found {values.min()}..{values.max()}. Get the file anew."
             )
         return whole.view(np.uint8)
@@ -173,7 +177,7 @@ class DenseFiles:
                     self.labels(values, part, index)
                 if not np.isfinite(values).all():
                     raise DataError(
-                        f"`{self.root / part / folder / f'{index}.npy'}` should hold finite numbers. "
+                        f"`{self.path(part, folder, index)}` should hold finite numbers. "
                         f"Found others. Get the file anew."
                     )
             except DataError as error:

@@ -21,8 +21,8 @@ IGNORED = 255  # the label that counts nowhere
 class DenseSource(DataSource):
     """Pictures with a map for every task, read when they are asked for.
 
-    A dataset overrides `examples` and `read`; batches, augmentation, the check and the name in the
-    store come from here.
+    A dataset overrides `examples` and `read`, and `path` where a map has a file of its own; batches,
+    augmentation, the check and the name in the store come from here.
 
     Args:
         name: Of the dataset.
@@ -81,6 +81,10 @@ class DenseSource(DataSource):
             DataError: If a file is missing or damaged.
         """
         raise NotImplementedError
+
+    def path(self, example: str, name: str) -> Path:
+        """The file that an example's `image` or map is in, for messages: the folder if it is not told."""
+        return self.root
 
     def split(self, name: SplitName) -> DenseSplit:
         """The examples of a split; each is read when it is asked for.
@@ -186,8 +190,8 @@ class DenseSource(DataSource):
 
     def _wrong(self, example: str, name: str, wanted: str, found: str) -> DataError:
         return DataError(
-            f"`{name}` of `{example}` in `{self.root}` should hold {wanted}. Found {found}. Get the file "
-            f"anew."
+            f"`{self.path(example, name)}` should hold {wanted} (`{name}` of `{example}`). Found {found}. "
+            f"Get the file anew."
         )
 
 

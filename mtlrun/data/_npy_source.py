@@ -1,6 +1,7 @@
 """A dataset of npy files: what NYUv2 and CityScapes have in common."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from mtlrun.core.data import Finding, SplitName
 from mtlrun.core.task import Task
@@ -64,6 +65,11 @@ class NpySource(DenseSource):
         """
         part, index = example.split("/")
         self.files.fill(part, int(index), maps)
+
+    def path(self, example: str, name: str) -> Path:
+        """The file of a picture or a map."""
+        part, index = example.split("/")
+        return self.files.path(part, FOLDERS.get(name, name), int(index))
 
     def check(self) -> Iterator[Finding]:
         """Counts, and every file read."""

@@ -71,6 +71,10 @@ class IndoorRGBD(DenseSource):
         found = {name: self._arrays[key][row] for name, key in ARRAYS.items()}
         return found | {"depth": found["depth"][..., None]}
 
+    def path(self, example: str, name: str) -> Path:
+        """The archive."""
+        return self.root / FILE
+
     @cached_property
     def _arrays(self) -> dict[str, Array]:
         path = self.root / FILE
