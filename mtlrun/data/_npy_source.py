@@ -76,7 +76,7 @@ class NpySource(DenseSource):
         yield from self.files.check(self._folders, self.size)
 
     def digest(self) -> str:
-        """A hash of all files' lengths and of the first labels of both parts."""
+        """A hash of all files' lengths, and of 8 files of every folder."""
         return self.files.digest(self._folders)
 
     def first_size(self) -> tuple[int, int]:

@@ -16,6 +16,7 @@ from mtlrun.core.seeding import seed_for
 from mtlrun.data import _taskonomy_check, _taskonomy_miniature
 from mtlrun.data._picture_file import read_numbers, read_rgb, read_size
 from mtlrun.data._raycast import Array
+from mtlrun.data._spread import spread
 from mtlrun.data._taskonomy_files import SPLITS, Files, View, read_buildings
 from mtlrun.data._taskonomy_targets import (
     DOMAINS,
@@ -26,6 +27,8 @@ from mtlrun.data._taskonomy_targets import (
     make_target,
     make_task,
 )
+
+MEASURED = 4  # views of a building whose files' lengths tell one copy from another
 
 
 class Taskonomy(DataSource):
@@ -106,7 +109,7 @@ class Taskonomy(DataSource):
         self.inputs = InputSpec("image", (3, self.size, self.size))
 
     def identity(self) -> dict[str, Any]:
-        """The names of the pictures stand for the folder; which tasks there are is the training's to tell.
+        """Names of pictures and lengths of files stand for the folder; which tasks there are is the training's to tell.
 
         Raises:
             DataError: If lists or buildings are missing.
@@ -182,10 +185,15 @@ class Taskonomy(DataSource):
 
     @cached_property
     def _digest(self) -> str:
+        """A hash of all pictures' names, and of the lengths of some files of every building and domain."""
         digest = hashlib.sha256()
         for split in SPLITS:
             for view in self._views(split):
                 digest.update(f"{split}/{view.building}/{view.point}/{view.view}\n".encode())
+            for building in self._buildings[split]:
+                for view in spread(self._listed(building), MEASURED):
+                    lengths = [self.files.length(domain, view) for domain in ("rgb", *DOMAINS)]
+                    digest.update(f"{lengths}\n".encode())
         return digest.hexdigest()
 
     @cached_property
@@ -214,9 +222,7 @@ class Taskonomy(DataSource):
                 continue
             views = self._listed(building)
             limit = self.val_per_building
-            if split == "val" and limit is not None and len(views) > limit:
-                views = [views[k * len(views) // limit] for k in range(limit)]
-            chosen += views
+            chosen += views if split != "val" or limit is None else spread(views, limit)
         if split == "train" and self.train_on_val:
             for building in self._buildings["val"]:
                 chosen += self._listed(building) if building not in without else []

@@ -134,6 +134,14 @@ def test_augmentation_depends_on_seed_and_example_only(root: Path) -> None:
     assert torch.equal(together.targets["depth"][1:], alone.targets["depth"])
 
 
+@pytest.mark.parametrize("folder", ["image", "label", "depth", "normal"])
+def test_mended_files_are_another_dataset(root: Path, folder: str) -> None:
+    before = NYUv2(root=str(root)).identity()
+    path = root / "train" / folder / "5.npy"
+    np.save(path, -np.load(path))
+    assert NYUv2(root=str(root)).identity() != before
+
+
 def test_labels_of_minus_one_count_nowhere(root: Path) -> None:
     path = root / "train" / "label" / "0.npy"
     stored = np.load(path)

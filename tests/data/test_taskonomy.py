@@ -253,6 +253,14 @@ def test_identity_follows_the_pictures_and_not_the_folder(made: Path) -> None:
     assert Taskonomy(root=str(made)).identity() != before
 
 
+@pytest.mark.parametrize("domain", ["rgb", "edge_texture"])
+def test_mended_files_are_another_dataset(made: Path, domain: str) -> None:
+    before = Taskonomy(root=str(made)).identity()
+    path = Files(made, "b").picture(domain, View("valhouse", 0, 10))
+    path.write_bytes(path.read_bytes() + b" ")
+    assert Taskonomy(root=str(made)).identity() != before
+
+
 def test_splits_and_excluded_buildings_come_from_elsewhere(made: Path, tmp_path: Path) -> None:
     lists = tmp_path / "lists"
     lists.mkdir()
