@@ -43,7 +43,9 @@ class Taskonomy(DataSource):
     (there not: train_on_val); undefined depth and normals are masked in scaling a too, and errors of
     depth are of the scaled values (there in the logarithm's argument); pictures are resized and not cropped;
     validation pictures of a large building are evenly spaced (the program of layout b: the first);
-    classes of `segment_semantic` weigh alike (DSMTL's earlier program: by their prior shares).
+    classes of `segment_semantic` weigh alike (DSMTL's earlier program: by their prior shares), and
+    inputs are RGB in 0..1 (that program: BGR less a mean); buildings left out are those of `exclude`
+    (the program of layout a leaves out 19 more unless a split is the full one).
 
     Files of a domain are point_P_view_V_domain_DOMAIN.png in DOMAIN/taskonomy/BUILDING (layout a) or
     DOMAIN/BUILDING (layout b). Splits are lists of buildings: in layout a the CSV
@@ -59,7 +61,7 @@ class Taskonomy(DataSource):
         root: The folder; None for `data/taskonomy`.
         layout: Of folders and splits, "a" or "b".
         scaling: Of targets: "a" as Selective and DSMTL's earlier program, "b" as TAG.
-        tasks: "five", "eleven", or domains in the order of tables.
+        tasks: "five", "eleven", or domains in the order of tables; None for all twelve.
         size: Height and width, pixels, to which pictures are reduced and, by the nearest pixel, maps.
             Where the first training picture is smaller, its shorter side: nothing is enlarged.
         splits: Another CSV (layout a) or folder of lists (layout b); None for those in root.
@@ -78,7 +80,7 @@ class Taskonomy(DataSource):
         root: str | None = None,
         layout: Literal["a", "b"] = "b",
         scaling: Literal["a", "b"] = "a",
-        tasks: Literal["five", "eleven"] | Sequence[str] = "five",
+        tasks: Literal["five", "eleven"] | Sequence[str] | None = "five",
         size: int = 256,
         splits: str | None = None,
         exclude: Sequence[str] = ("woodbine", "wiconisco"),
@@ -335,7 +337,9 @@ def mirrored(example: dict[str, Array]) -> dict[str, Array]:
     return turned
 
 
-def _chosen(tasks: str | Sequence[str]) -> tuple[str, ...]:
+def _chosen(tasks: str | Sequence[str] | None) -> tuple[str, ...]:
+    if tasks is None:
+        return tuple(DOMAINS)
     if isinstance(tasks, str):
         if tasks not in ("five", "eleven"):
             raise ValueError(

@@ -113,6 +113,10 @@ def test_five_and_eleven_tasks_are_the_papers() -> None:
     assert len(ELEVEN) == 11
 
 
+def test_null_means_all_tasks() -> None:
+    assert {task.name for task in Taskonomy(tasks=None).tasks} == {*FIVE, *ELEVEN}
+
+
 @pytest.mark.parametrize(
     ("domain", "scaling", "number", "expected"),
     [
