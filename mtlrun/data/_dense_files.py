@@ -9,7 +9,8 @@ import numpy as np
 
 from mtlrun.core.data import DataError, Finding, SplitName
 from mtlrun.core.seeding import seed_for
-from mtlrun.data._dense_source import SAMPLED, refuse_copy
+from mtlrun.data._dense_source import SAMPLED
+from mtlrun.data._miniature import refuse_copy
 from mtlrun.data._npy_file import read_npy
 from mtlrun.data._raycast import Array
 from mtlrun.data._scene_layout import CLASSES
@@ -21,6 +22,10 @@ CHANNELS = {"image": 3, "label": 0, "depth": 1, "normal": 3}  # 0: [H, W] withou
 LAST_PART = 0.1  # of the training folder, read as validation split where none is held out
 SHOWN = 5
 UNREADABLE = (OSError, ValueError, EOFError)
+WHERE_FROM = (
+    "Get the preprocessed files from the page of MTAN's program (github.com/lorenmt/mtan). Nothing is "
+    "downloaded."
+)
 
 
 @dataclass(frozen=True)
@@ -31,13 +36,11 @@ class DenseFiles:
         name: Of the dataset.
         root: The folder.
         num_classes: Of labels, which are -1 (counts nowhere) or 0 to one less.
-        where_from: Where users of the papers get it.
     """
 
     name: str
     root: Path
     num_classes: int
-    where_from: str
 
     def count(self, part: str, folders: Sequence[str]) -> int:
         """How many examples a folder `train` or `val` holds.
@@ -54,7 +57,7 @@ class DenseFiles:
                 raise DataError(
                     f"`{self.root / part / folder}` should hold 0.npy to {expected[-1]}.npy, as many as "
                     f"`{folders[0]}` ({len(first)}). Found {len(found)} files and no `{missing}.npy`. "
-                    f"Complete the copy. {self.where_from}"
+                    f"Complete the copy. {WHERE_FROM}"
                 )
         return len(first)
 
@@ -208,7 +211,7 @@ class DenseFiles:
             raise DataError(
                 f"`{self.name}` should hold {{train,val}}/{{image,label,...}}/0.npy, 1.npy, ... Found no "
                 f"such files in `{path}`. Set data.root, or $MTLRUN_DATA to the folder that holds it as "
-                f"`{self.name}`. {self.where_from} For a small copy to try things with: "
+                f"`{self.name}`. {WHERE_FROM} For a small copy to try things with: "
                 f"mtlrun data {self.name} --miniature DIR."
             )
         return found

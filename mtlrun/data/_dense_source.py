@@ -9,6 +9,7 @@ import numpy as np
 
 from mtlrun.core.data import DataError, DataSource, Finding, InputSpec, SplitName
 from mtlrun.core.task import Task
+from mtlrun.data._arguments import chosen_tasks
 from mtlrun.data._dense_check import check_examples
 from mtlrun.data._dense_split import DenseSplit
 from mtlrun.data._raycast import Array
@@ -49,15 +50,8 @@ class DenseSource(DataSource):
         size: tuple[int, int],
         augment: bool,
     ) -> None:
-        known = {task.name: task for task in own}
-        names = tuple(known if tasks is None else tasks)
-        if not names or len(set(names)) < len(names) or not set(names) <= set(known):
-            raise ValueError(
-                f"`tasks` should name one or more of {', '.join(known)}, each once. Found "
-                f"`tasks = {list(names)}`. Set data.tasks."
-            )
-        self.name, self.root = name, folder_of(root, name)
-        self.tasks, self.augment = tuple(known[task] for task in names), augment
+        self.tasks = chosen_tasks({task.name: task for task in own}, tasks)
+        self.name, self.root, self.augment = name, folder_of(root, name), augment
         try:
             self.size = self.first_size()
         except DataError:
@@ -201,16 +195,3 @@ class DenseSource(DataSource):
 def folder_of(root: str | None, name: str) -> Path:
     """The folder asked for, or data/NAME."""
     return Path(root) if root is not None else Path("data") / name
-
-
-def refuse_copy(path: Path, name: str) -> None:
-    """Raises where a miniature would be written over a copy.
-
-    Raises:
-        ValueError: If the path exists.
-    """
-    if path.exists():
-        raise ValueError(
-            f"A miniature should be written to a folder without a copy of {name}. Found one in "
-            f"`{path.parent}`. Name another folder."
-        )

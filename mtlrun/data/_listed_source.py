@@ -11,6 +11,7 @@ from mtlrun.core.data import DataError, DataSource, Finding, InputSpec, SplitNam
 from mtlrun.core.seeding import seed_for
 from mtlrun.core.task import Task
 from mtlrun.data import _listed_check
+from mtlrun.data._arguments import check_share, chosen_tasks
 from mtlrun.data._dense_files import rows_of
 from mtlrun.data._joint_augment import augmented, finished
 from mtlrun.data._listed_files import ListedFiles, Part, read_target, too_large
@@ -45,24 +46,14 @@ class ListedSource(DataSource):
         augment: bool,
         seed: int,
     ) -> None:
-        names = tuple(own if tasks is None else tasks)
-        if not names or len(set(names)) < len(names) or not set(names) <= set(own):
-            raise ValueError(
-                f"`tasks` should name one or more of {', '.join(own)}, each once. Found "
-                f"`tasks = {list(names)}`. Set data.tasks."
-            )
-        if not 0 <= val_share < 1:
-            raise ValueError(
-                f"`val_share` should be 0 or more and below 1. Found `val_share = {val_share}`. Set "
-                f"data.val_share."
-            )
+        self.tasks = chosen_tasks(own, tasks)
+        check_share(val_share)
         if len(size) != 2 or min(size) < 1:
             raise ValueError(
                 f"`size` should be a height and a width in pixels. Found `size = {list(size)}`. Set "
                 f"data.size=[HEIGHT,WIDTH]."
             )
         self.files, self.val_share, self.augment, self.seed = files, val_share, augment, seed
-        self.tasks = tuple(own[name] for name in names)
         self.size = (size[0], size[1])
         self.inputs = InputSpec("image", (3, *self.size))
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mtlrun.core.data import Finding, SplitName
 from mtlrun.core.task import Task
+from mtlrun.data._arguments import check_share
 from mtlrun.data._dense_files import FOLDERS, DenseFiles, rows_of
 from mtlrun.data._dense_source import DenseSource
 from mtlrun.data._raycast import Array
@@ -37,11 +38,7 @@ class NpySource(DenseSource):
         augment: bool,
         seed: int,
     ) -> None:
-        if not 0 <= val_share < 1:
-            raise ValueError(
-                f"`val_share` should be 0 or more and below 1. Found `val_share = {val_share}`. Set "
-                f"data.val_share."
-            )
+        check_share(val_share)
         self.files, self.val_share, self.seed = files, val_share, seed
         super().__init__(
             files.name, own, root=str(files.root), tasks=tasks, size=size, augment=augment

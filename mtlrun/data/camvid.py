@@ -8,7 +8,8 @@ from PIL import Image
 
 from mtlrun.core.data import SplitName
 from mtlrun.core.seeding import seed_for
-from mtlrun.data._dense_source import IGNORED, DenseSource, refuse_copy
+from mtlrun.data._dense_source import IGNORED, DenseSource
+from mtlrun.data._miniature import refuse_copy
 from mtlrun.data._picture_file import read_numbers, read_rgb
 from mtlrun.data._raycast import Array
 from mtlrun.data._scene_render import render

@@ -10,10 +10,6 @@ from mtlrun.tasks.depth import depth
 from mtlrun.tasks.segmentation import segmentation
 
 NUM_CLASSES = 7
-WHERE_FROM = (
-    "Get the preprocessed files from the page of MTAN's program (github.com/lorenmt/mtan). Nothing is "
-    "downloaded."
-)
 
 
 class Cityscapes(NpySource):
@@ -58,7 +54,7 @@ class Cityscapes(NpySource):
             depth(rmse=False),
         )
         super().__init__(
-            DenseFiles("cityscapes", folder_of(root, "cityscapes"), NUM_CLASSES, WHERE_FROM),
+            DenseFiles("cityscapes", folder_of(root, "cityscapes"), NUM_CLASSES),
             own,
             tasks=tasks,
             size=(128, 256),
