@@ -18,9 +18,9 @@ def normals(name: str = "normals", *, loss: Literal["cosine", "l1"] = "cosine") 
     """The task of estimating normals: 1 - cosine or absolute error as loss; `mean_angle` leads.
 
     Predictions [B, 3, H, W] are normalised by loss and metrics; targets are too, and those that are
-    (0, 0, 0) or have a component that is not a number are invalid. Metrics are pooled over all valid pixels of the set: `mean_angle` and `median_angle` in
-    degrees (the median within 0.0005), and the shares `within_11`, `within_22`, `within_30` of angles
-    below 11.25, 22.5 and 30 degrees.
+    (0, 0, 0) or have a component that is not a number are invalid. Metrics are pooled over all valid
+    pixels of the set: `mean_angle` and `median_angle` in degrees (the median within 0.0005), and the
+    shares `within_11`, `within_22`, `within_30` of angles below 11.25, 22.5 and 30 degrees.
 
     Args:
         name: On the command line.
@@ -88,7 +88,7 @@ def angles_below(limit: float, prediction: Tensor, target: Tensor) -> tuple[Tens
 
 
 def _units(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Both [B, 3, H, W] of length 1, or 0 where the target is invalid, and where it is valid, [B, H, W]."""
+    """Both [B, 3, H, W] of length 1, the target 0 where it is invalid, and where it is valid, [B, H, W]."""
     check_dense(prediction, target)
     own, valid = known(target)
     return F.normalize(prediction, dim=1), F.normalize(own, dim=1), valid

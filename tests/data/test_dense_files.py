@@ -41,12 +41,11 @@ def test_miniatures_have_invalid_depth_and_normals_in_both_parts(
 ) -> None:
     Cityscapes.write_miniature(tmp_path / "c")
     for own in (NYUv2(root=str(root)), Cityscapes(root=str(tmp_path / "c"))):
-        for name in ("train", "test"):
-            split = own.split(name)  # type: ignore[arg-type]  # literals
+        for split in (own.split("train"), own.split("test")):
             targets = split.fetch(range(len(split)), seed=0).targets
             for task in set(targets) - {"segmentation"}:
                 invalid = (targets[task] == 0).all(dim=1)
-                assert 0 < invalid.float().mean() < 0.5, (own.name, name, task)
+                assert 0 < invalid.float().mean() < 0.5, (own.name, split.rows, task)
 
 
 def test_depth_of_the_streets_is_inverse(root: Path, tmp_path: Path) -> None:
