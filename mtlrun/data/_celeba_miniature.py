@@ -8,6 +8,7 @@ from PIL import Image
 from mtlrun.core.seeding import seed_for
 from mtlrun.data._celeba_lists import ALL, ATTRIBUTES_FILE, NINE, PICTURES, SPLITS_FILE
 from mtlrun.data._image_maps import edges_of
+from mtlrun.data._miniature import refuse_copy
 from mtlrun.data._raycast import Array
 from mtlrun.data._scene_layout import CLASSES
 from mtlrun.data._scene_render import Picture, render
@@ -24,11 +25,8 @@ def write(folder: Path) -> None:
     Raises:
         ValueError: If the folder holds a copy already.
     """
-    if (folder / ATTRIBUTES_FILE).exists() or (folder / PICTURES).exists():
-        raise ValueError(
-            f"A miniature should be written to a folder without a copy of CelebA. Found one in "
-            f"`{folder}`. Name another folder."
-        )
+    for own in (ATTRIBUTES_FILE, PICTURES):
+        refuse_copy(folder / own, "CelebA")
     (folder / PICTURES).mkdir(parents=True)
     total = sum(COUNTS)
     names = [f"{number:06d}.jpg" for number in range(1, total + 1)]

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -26,6 +27,10 @@ class Examples(Protocol):
 
     def fill(self, example: str, maps: Mapping[str, Array]) -> None:
         """Writes an example."""
+        ...
+
+    def path(self, example: str, name: str) -> Path:
+        """Of the file that a map is in."""
         ...
 
 
@@ -57,14 +62,14 @@ def check_examples(split: SplitName, source: Examples) -> Iterator[Finding]:
             errors.append(str(error))
             continue
         for name, values in maps.items():
+            own = float(np.fmin.reduce(values, None)), float(np.fmax.reduce(values, None))
             low, high = ranges[name]
-            ranges[name] = (
-                min(low, float(np.fmin.reduce(values, None))),
-                max(high, float(np.fmax.reduce(values, None))),
-            )
-            if np.isinf(values).any() or (name == "image" and np.isnan(values).any()):
+            ranges[name] = min(low, own[0]), max(high, own[1])
+            fault = _fault(name, values, own)
+            if fault:
                 errors.append(
-                    f"`{name}` of `{example}` should hold finite numbers. Found others. Get it anew."
+                    f"`{source.path(example, name)}` should hold {fault} Preprocess the files anew "
+                    f"(`{name}` of `{example}`)."
                 )
     for text in errors[:SHOWN]:
         yield Finding(True, text)
@@ -74,10 +79,14 @@ def check_examples(split: SplitName, source: Examples) -> Iterator[Finding]:
         if low > high:
             continue
         yield Finding(False, f"`{split}` {name}: values {low:.4g}..{high:.4g}.")
-        least, most = LIMITS.get(name, (-math.inf, math.inf))
-        if low < least or high > most:
-            yield Finding(
-                True,
-                f"`{name}` of split `{split}` should hold values {least}..{most}. Found "
-                f"{low:.4g}..{high:.4g}. Preprocess the files anew.",
-            )
+
+
+def _fault(name: str, values: Array, own: tuple[float, float]) -> str:
+    """What a map, of these least and largest numbers, should hold and holds; nothing if it is right."""
+    if np.isinf(values).any() or (name in LIMITS and np.isnan(values).any()):
+        invalid = "" if name == "image" else ", 0 where invalid"
+        return f"finite numbers{invalid}. Found others."
+    least, most = LIMITS.get(name, (-math.inf, math.inf))
+    if own[0] < least or own[1] > most:
+        return f"values {least}..{most}. Found {own[0]:.4g}..{own[1]:.4g}."
+    return ""

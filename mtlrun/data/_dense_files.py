@@ -9,16 +9,23 @@ import numpy as np
 
 from mtlrun.core.data import DataError, Finding, SplitName
 from mtlrun.core.seeding import seed_for
-from mtlrun.data._dense_source import refuse_copy
+from mtlrun.data._dense_source import SAMPLED
+from mtlrun.data._miniature import refuse_copy
 from mtlrun.data._npy_file import read_npy
 from mtlrun.data._raycast import Array
+from mtlrun.data._scene_layout import CLASSES
 from mtlrun.data._scene_render import render
+from mtlrun.data._spread import spread
 
 FOLDERS = {"segmentation": "label", "depth": "depth", "normals": "normal"}
 CHANNELS = {"image": 3, "label": 0, "depth": 1, "normal": 3}  # 0: [H, W] without a third axis
 LAST_PART = 0.1  # of the training folder, read as validation split where none is held out
 SHOWN = 5
 UNREADABLE = (OSError, ValueError, EOFError)
+WHERE_FROM = (
+    "Get the preprocessed files from the page of MTAN's program (github.com/lorenmt/mtan). Nothing is "
+    "downloaded."
+)
 
 
 @dataclass(frozen=True)
@@ -29,13 +36,11 @@ class DenseFiles:
         name: Of the dataset.
         root: The folder.
         num_classes: Of labels, which are -1 (counts nowhere) or 0 to one less.
-        where_from: Where users of the papers get it.
     """
 
     name: str
     root: Path
     num_classes: int
-    where_from: str
 
     def count(self, part: str, folders: Sequence[str]) -> int:
         """How many examples a folder `train` or `val` holds.
@@ -52,9 +57,13 @@ class DenseFiles:
                 raise DataError(
                     f"`{self.root / part / folder}` should hold 0.npy to {expected[-1]}.npy, as many as "
                     f"`{folders[0]}` ({len(first)}). Found {len(found)} files and no `{missing}.npy`. "
-                    f"Complete the copy. {self.where_from}"
+                    f"Complete the copy. {WHERE_FROM}"
                 )
         return len(first)
+
+    def path(self, part: str, folder: str, index: int) -> Path:
+        """Of a file."""
+        return self.root / part / folder / f"{index}.npy"
 
     def read(
         self,
@@ -76,7 +85,7 @@ class DenseFiles:
         Raises:
             DataError: If it is missing, cut off, or of another shape.
         """
-        path = self.root / part / folder / f"{index}.npy"
+        path = self.path(part, folder, index)
         try:
             values = read_npy(path, out)
         except UNREADABLE as error:
@@ -119,7 +128,7 @@ class DenseFiles:
                 out[...] = values
 
     def digest(self, folders: Sequence[str]) -> str:
-        """A hash of all files' lengths and of the first labels of both parts.
+        """A hash of all files' lengths, and of 8 files of every folder: all npy files are equally long.
 
         Raises:
             DataError: If files are missing.
@@ -129,9 +138,10 @@ class DenseFiles:
             count = self.count(part, folders)
             for folder in folders:
                 for k in range(count):
-                    path = self.root / part / folder / f"{k}.npy"
-                    told.update(f"{part}/{folder}/{k} {path.stat().st_size}\n".encode())
-                told.update((self.root / part / folder / "0.npy").read_bytes())
+                    length = self.path(part, folder, k).stat().st_size
+                    told.update(f"{part}/{folder}/{k} {length}\n".encode())
+                for k in spread(range(count), SAMPLED):
+                    told.update(self.path(part, folder, k).read_bytes())
         return told.hexdigest()
 
     def labels(self, values: Array, part: str, index: int) -> Array:
@@ -144,7 +154,7 @@ class DenseFiles:
             whole = values.astype(np.int8)
         if (whole != values).any() or whole.min() < -1 or whole.max() >= self.num_classes:
             raise DataError(
-                f"`{self.root / part / 'label' / f'{index}.npy'}` should hold whole labels -1..{self.num_classes - 1}. "
+                f"`{self.path(part, 'label', index)}` should hold whole labels -1..{self.num_classes - 1}. "
                 f"Found {values.min()}..{values.max()}. Get the file anew."
             )
         return whole.view(np.uint8)
@@ -172,7 +182,7 @@ class DenseFiles:
                     self.labels(values, part, index)
                 if not np.isfinite(values).all():
                     raise DataError(
-                        f"`{self.root / part / folder / f'{index}.npy'}` should hold finite numbers. "
+                        f"`{self.path(part, folder, index)}` should hold finite numbers. "
                         f"Found others. Get the file anew."
                     )
             except DataError as error:
@@ -201,7 +211,7 @@ class DenseFiles:
             raise DataError(
                 f"`{self.name}` should hold {{train,val}}/{{image,label,...}}/0.npy, 1.npy, ... Found no "
                 f"such files in `{path}`. Set data.root, or $MTLRUN_DATA to the folder that holds it as "
-                f"`{self.name}`. {self.where_from} For a small copy to try things with: "
+                f"`{self.name}`. {WHERE_FROM} For a small copy to try things with: "
                 f"mtlrun data {self.name} --miniature DIR."
             )
         return found
@@ -230,9 +240,15 @@ def rows_of(split: SplitName, counts: Mapping[str, int], val_share: float, seed:
 
 
 def write_miniature(
-    folder: Path, name: str, folders: Sequence[str], *, size: tuple[int, int], num_classes: int
+    folder: Path,
+    name: str,
+    folders: Sequence[str],
+    *,
+    size: tuple[int, int],
+    num_classes: int,
+    inverse: bool = False,
 ) -> None:
-    """Writes 8 and 4 rendered rooms in the layout.
+    """Writes 8 and 4 rendered rooms in the layout; windows have no depth and no normals.
 
     Args:
         folder: To write to.
@@ -240,6 +256,7 @@ def write_miniature(
         folders: Of the maps.
         size: H and W.
         num_classes: Rooms have 14; further ones count nowhere.
+        inverse: Whether depth is 1 / metres instead of metres.
 
     Raises:
         ValueError: If the folder holds a copy already.
@@ -249,11 +266,13 @@ def write_miniature(
         for index in range(count):
             picture = render(seed_for(0, f"{name}/{part}/{index}"), *size)
             labels = picture.segmentation.astype(np.int64)
+            seen = (labels != CLASSES.index("window"))[..., None]
+            metres = picture.depth[..., None]
             maps = {
                 "image": (picture.image.transpose(1, 2, 0) / 255).astype(np.float32),
                 "label": np.where(labels < num_classes, labels, -1).astype(np.float32),
-                "depth": picture.depth[..., None].astype(np.float32),
-                "normal": picture.normals.transpose(1, 2, 0).astype(np.float32),
+                "depth": ((1 / metres if inverse else metres) * seen).astype(np.float32),
+                "normal": (picture.normals.transpose(1, 2, 0) * seen).astype(np.float32),
             }
             for own in folders:
                 path = folder / part / own / f"{index}.npy"

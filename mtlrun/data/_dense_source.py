@@ -9,20 +9,23 @@ import numpy as np
 
 from mtlrun.core.data import DataError, DataSource, Finding, InputSpec, SplitName
 from mtlrun.core.task import Task
+from mtlrun.data._arguments import chosen_tasks
 from mtlrun.data._dense_check import check_examples
 from mtlrun.data._dense_split import DenseSplit
 from mtlrun.data._raycast import Array
+from mtlrun.data._spread import spread
 
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 LABELS = "segmentation"  # the map that holds labels
+SAMPLED = 8  # examples whose content tells one copy from another
 IGNORED = 255  # the label that counts nowhere
 
 
 class DenseSource(DataSource):
     """Pictures with a map for every task, read when they are asked for.
 
-    A dataset overrides `examples` and `read`; batches, augmentation, the check and the name in the
-    store come from here.
+    A dataset overrides `examples` and `read`, and `path` where a map has a file of its own; batches,
+    augmentation, the check and the name in the store come from here.
 
     Args:
         name: Of the dataset.
@@ -47,15 +50,8 @@ class DenseSource(DataSource):
         size: tuple[int, int],
         augment: bool,
     ) -> None:
-        known = {task.name: task for task in own}
-        names = tuple(known if tasks is None else tasks)
-        if not names or len(set(names)) < len(names) or not set(names) <= set(known):
-            raise ValueError(
-                f"`tasks` should name one or more of {', '.join(known)}, each once. Found "
-                f"`tasks = {list(names)}`. Set data.tasks."
-            )
-        self.name, self.root = name, folder_of(root, name)
-        self.tasks, self.augment = tuple(known[task] for task in names), augment
+        self.tasks = chosen_tasks({task.name: task for task in own}, tasks)
+        self.name, self.root, self.augment = name, folder_of(root, name), augment
         try:
             self.size = self.first_size()
         except DataError:
@@ -81,6 +77,10 @@ class DenseSource(DataSource):
             DataError: If a file is missing or damaged.
         """
         raise NotImplementedError
+
+    def path(self, example: str, name: str) -> Path:
+        """The file that an example's `image` or map is in, for messages: the folder if it is not told."""
+        return self.root
 
     def split(self, name: SplitName) -> DenseSplit:
         """The examples of a split; each is read when it is asked for.
@@ -140,7 +140,7 @@ class DenseSource(DataSource):
         return own | {"sha256": self.digest()}
 
     def digest(self) -> str:
-        """A hash of all examples' names, all files' lengths, and the first example of every split.
+        """A hash of all examples' names, all files' lengths, and 8 examples of every split.
 
         Raises:
             DataError: If files are missing.
@@ -149,8 +149,9 @@ class DenseSource(DataSource):
         for split in SPLITS:
             examples = self.examples(split)
             told.update(f"{split} {' '.join(examples)}\n".encode())
-            for _, values in sorted(self.read(examples[0]).items()):
-                told.update(values.tobytes())
+            for example in spread(examples, SAMPLED):
+                for _, values in sorted(self.read(example).items()):
+                    told.update(values.tobytes())
         for path in sorted(self.root.rglob("[!.]*")):
             if path.is_file():
                 told.update(f"{path.relative_to(self.root)} {path.stat().st_size}\n".encode())
@@ -186,24 +187,11 @@ class DenseSource(DataSource):
 
     def _wrong(self, example: str, name: str, wanted: str, found: str) -> DataError:
         return DataError(
-            f"`{name}` of `{example}` in `{self.root}` should hold {wanted}. Found {found}. Get the file "
-            f"anew."
+            f"`{self.path(example, name)}` should hold {wanted} (`{name}` of `{example}`). Found {found}. "
+            f"Get the file anew."
         )
 
 
 def folder_of(root: str | None, name: str) -> Path:
     """The folder asked for, or data/NAME."""
     return Path(root) if root is not None else Path("data") / name
-
-
-def refuse_copy(path: Path, name: str) -> None:
-    """Raises where a miniature would be written over a copy.
-
-    Raises:
-        ValueError: If the path exists.
-    """
-    if path.exists():
-        raise ValueError(
-            f"A miniature should be written to a folder without a copy of {name}. Found one in "
-            f"`{path.parent}`. Name another folder."
-        )

@@ -1,19 +1,40 @@
 """What is wrong with a copy of listed pictures."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from mtlrun.core.data import DataError, Finding
-from mtlrun.data._listed_files import IGNORED, PARTS, ListedFiles, read_target
+from mtlrun.data._listed_files import (
+    IGNORED,
+    PARTS,
+    ListedFiles,
+    Part,
+    read_target,
+    size_that_holds,
+    too_large,
+)
 from mtlrun.data._picture_file import read_rgb
 
 SHOWN = 5  # broken files of a map that are named
 
 
-def findings(files: ListedFiles, tasks: Sequence[str]) -> Iterator[Finding]:
-    """Facts and faults, every file decoded."""
+def findings(
+    files: ListedFiles,
+    tasks: Sequence[str],
+    *,
+    size: tuple[int, int],
+    padded: Callable[[Part, Sequence[str]], Sequence[str]],
+) -> Iterator[Finding]:
+    """Facts and faults, every file decoded.
+
+    Args:
+        files: Where they are.
+        tasks: Names of those whose files are read.
+        size: H and W of inputs.
+        padded: Those of a list's pictures that are padded to the size and not cropped.
+    """
     for part in PARTS:
         try:
             pictures = files.pictures(part, ())
@@ -31,6 +52,23 @@ def findings(files: ListedFiles, tasks: Sequence[str]) -> Iterator[Finding]:
             shown = ", ".join(f"{n} of {h}x{w}" for (h, w), n in shapes[:SHOWN])
             more = f", and {len(shapes) - SHOWN} more sizes" if len(shapes) > SHOWN else ""
             yield Finding(False, f"Pictures of `{part}`: {shown}{more} (height x width).")
+        own = {picture: sizes[picture] for picture in padded(part, pictures) if picture in sizes}
+        yield from _too_large(files, part, own, size)
+
+
+def _too_large(
+    files: ListedFiles, part: Part, sizes: dict[str, tuple[int, ...]], size: tuple[int, int]
+) -> Iterator[Finding]:
+    """Names the first of the pictures that the size does not hold."""
+    larger = [own for own, found in sizes.items() if found[0] > size[0] or found[1] > size[1]]
+    if larger:
+        wanted = size_that_holds(sizes.values())
+        (path,) = files.paths("image", larger[0])
+        yield Finding(
+            True,
+            f"{too_large(path, sizes[larger[0]], size)} {len(larger)} pictures of list `{part}` are "
+            f"larger; {wanted[0]}x{wanted[1]} holds all of it.",
+        )
 
 
 def _map(

@@ -3,7 +3,7 @@
 import hashlib
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -91,8 +91,7 @@ class ListedFiles(ABC):
             found = [read_size(self.paths("image", name)[0]) for name in names]
         except DataError:
             return default
-        height, width = (-(-max(own) // MULTIPLE) * MULTIPLE for own in zip(*found, strict=True))
-        return height, width
+        return size_that_holds(found)
 
     def holds(self, path: Path) -> bool:
         """Whether the file is there; folders are listed once."""
@@ -175,6 +174,20 @@ def read_target(files: ListedFiles, task: str, picture: str, size: tuple[int, ..
             f"{size[0]}x{size[1]}. Found {values.shape[-2]}x{values.shape[-1]}. Get the file anew."
         )
     return values
+
+
+def size_that_holds(sizes: Iterable[tuple[int, ...]]) -> tuple[int, int]:
+    """The multiples of 32 that are not below any height and width."""
+    height, width = (-(-max(own) // MULTIPLE) * MULTIPLE for own in zip(*sizes, strict=True))
+    return height, width
+
+
+def too_large(path: Path, found: tuple[int, ...], size: tuple[int, int]) -> str:
+    """What is wrong with a picture that is not cropped and does not fit into the size of inputs."""
+    return (
+        f"`{path}` should be no larger than {size[0]}x{size[1]} pixels, to which pictures are padded. "
+        f"Found {found[0]}x{found[1]}. Set data.size=[HEIGHT,WIDTH], multiples of 32, to hold all."
+    )
 
 
 def read_bytes(path: Path, *, channels: int) -> Array:

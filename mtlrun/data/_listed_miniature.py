@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from mtlrun.core.seeding import seed_for
+from mtlrun.data._miniature import refuse_copy
 from mtlrun.data._raycast import Array
 from mtlrun.data._scene_layout import CLASSES
 from mtlrun.data._scene_render import Picture, render
@@ -15,26 +16,13 @@ COUNTS = {"train": 8, "val": 6}
 SIZE = (85, 112)  # a fifth of 425x560
 
 
-def refuse_copy(folder: Path, own: str, name: str) -> None:
-    """Checks that nothing would be overwritten.
-
-    Raises:
-        ValueError: If the folder holds a copy already.
-    """
-    if (folder / own).exists():
-        raise ValueError(
-            f"A miniature should be written to a folder without a copy of {name}. Found one in "
-            f"`{folder}`. Name another folder."
-        )
-
-
 def write_nyudv2(folder: Path) -> None:
     """Writes 14 rooms in the layout of NYUDv2: windows have no depth, lamps no label.
 
     Raises:
         ValueError: If the folder holds a copy already.
     """
-    refuse_copy(folder, "images", "nyudv2")
+    refuse_copy(folder / "images", "nyudv2")
     for part, count in COUNTS.items():
         names = [str(k + 1 + 100 * (part == "val")) for k in range(count)]
         for name in names:

@@ -11,9 +11,10 @@ from mtlrun.core.data import DataError, DataSource, Finding, InputSpec, SplitNam
 from mtlrun.core.seeding import seed_for
 from mtlrun.core.task import Task
 from mtlrun.data import _listed_check
+from mtlrun.data._arguments import check_share, chosen_tasks
 from mtlrun.data._dense_files import rows_of
 from mtlrun.data._joint_augment import augmented, finished
-from mtlrun.data._listed_files import ListedFiles, Part, read_target
+from mtlrun.data._listed_files import ListedFiles, Part, read_target, too_large
 from mtlrun.data._picture_file import read_rgb
 from mtlrun.data._raycast import Array
 
@@ -45,24 +46,14 @@ class ListedSource(DataSource):
         augment: bool,
         seed: int,
     ) -> None:
-        names = tuple(own if tasks is None else tasks)
-        if not names or len(set(names)) < len(names) or not set(names) <= set(own):
-            raise ValueError(
-                f"`tasks` should name one or more of {', '.join(own)}, each once. Found "
-                f"`tasks = {list(names)}`. Set data.tasks."
-            )
-        if not 0 <= val_share < 1:
-            raise ValueError(
-                f"`val_share` should be 0 or more and below 1. Found `val_share = {val_share}`. Set "
-                f"data.val_share."
-            )
+        self.tasks = chosen_tasks(own, tasks)
+        check_share(val_share)
         if len(size) != 2 or min(size) < 1:
             raise ValueError(
                 f"`size` should be a height and a width in pixels. Found `size = {list(size)}`. Set "
                 f"data.size=[HEIGHT,WIDTH]."
             )
         self.files, self.val_share, self.augment, self.seed = files, val_share, augment, seed
-        self.tasks = tuple(own[name] for name in names)
         self.size = (size[0], size[1])
         self.inputs = InputSpec("image", (3, *self.size))
 
@@ -100,7 +91,16 @@ class ListedSource(DataSource):
 
     def check(self) -> Iterator[Finding]:
         """What is wrong with lists and files; every file is decoded."""
-        return _listed_check.findings(self.files, self._names)
+        return _listed_check.findings(
+            self.files, self._read_for(self.augment), size=self.size, padded=self._padded
+        )
+
+    def _padded(self, part: Part, pictures: Sequence[str]) -> list[str]:
+        """The pictures of a list that are padded to the size: all that are not augmented."""
+        if part == "train" and self.augment:
+            rows = rows_of("val", {part: len(pictures)}, self.val_share, self.seed)
+            return [pictures[row] for row in rows]
+        return list(pictures)
 
     @property
     def _names(self) -> tuple[str, ...]:
@@ -164,11 +164,7 @@ class ListedSplit:
         example = {"image": read_rgb(path)}
         found = example["image"].shape[1:]
         if not self.augment and (found[0] > self.size[0] or found[1] > self.size[1]):
-            raise DataError(
-                f"`{path}` should be no larger than {self.size[0]}x{self.size[1]} pixels, to which "
-                f"pictures are padded. Found {found[0]}x{found[1]}. Set data.size=[HEIGHT,WIDTH], "
-                f"multiples of 32, to hold all."
-            )
+            raise DataError(too_large(path, found, self.size))
         for task in read_for(self.tasks, augment=self.augment):
             example[task] = read_target(self.files, task, picture, found)
         return example

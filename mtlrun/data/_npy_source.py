@@ -1,9 +1,11 @@
 """A dataset of npy files: what NYUv2 and CityScapes have in common."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from mtlrun.core.data import Finding, SplitName
 from mtlrun.core.task import Task
+from mtlrun.data._arguments import check_share
 from mtlrun.data._dense_files import FOLDERS, DenseFiles, rows_of
 from mtlrun.data._dense_source import DenseSource
 from mtlrun.data._raycast import Array
@@ -36,11 +38,7 @@ class NpySource(DenseSource):
         augment: bool,
         seed: int,
     ) -> None:
-        if not 0 <= val_share < 1:
-            raise ValueError(
-                f"`val_share` should be 0 or more and below 1. Found `val_share = {val_share}`. Set "
-                f"data.val_share."
-            )
+        check_share(val_share)
         self.files, self.val_share, self.seed = files, val_share, seed
         super().__init__(
             files.name, own, root=str(files.root), tasks=tasks, size=size, augment=augment
@@ -65,12 +63,17 @@ class NpySource(DenseSource):
         part, index = example.split("/")
         self.files.fill(part, int(index), maps)
 
+    def path(self, example: str, name: str) -> Path:
+        """The file of a picture or a map."""
+        part, index = example.split("/")
+        return self.files.path(part, FOLDERS.get(name, name), int(index))
+
     def check(self) -> Iterator[Finding]:
         """Counts, and every file read."""
         yield from self.files.check(self._folders, self.size)
 
     def digest(self) -> str:
-        """A hash of all files' lengths and of the first labels of both parts."""
+        """A hash of all files' lengths, and of 8 files of every folder."""
         return self.files.digest(self._folders)
 
     def first_size(self) -> tuple[int, int]:

@@ -14,10 +14,10 @@ from mtlrun.data._listed_miniature import (
     COUNTS,
     borders,
     bytes_of_normals,
-    refuse_copy,
     write_list,
     write_picture,
 )
+from mtlrun.data._miniature import refuse_copy
 from mtlrun.data._pascal_classes import PERSON
 from mtlrun.data._raycast import Array
 from mtlrun.data._scene_layout import CLASSES
@@ -41,7 +41,7 @@ def write_pascal_context(folder: Path) -> None:
     Raises:
         ValueError: If the folder holds a copy already.
     """
-    refuse_copy(folder, "JPEGImages", "pascal_context")
+    refuse_copy(folder / "JPEGImages", "pascal_context")
     for part, count in COUNTS.items():
         names = [f"2008_{k + 1 + 100 * (part == 'val'):06d}" for k in range(count)]
         index = {}

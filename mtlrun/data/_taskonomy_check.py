@@ -25,7 +25,8 @@ def findings(
 
 
 def _domain(files: Files, views: Sequence[View], domain: str) -> Iterator[Finding]:
-    broken, sizes, low, high = 0, Counter[tuple[int, ...]](), 2**16, 0
+    broken, sizes, low = 0, Counter[tuple[int, ...]](), 2**16
+    highest: dict[str, int] = {}  # by building
     for view in views:
         path = files.picture(domain, view)
         try:
@@ -36,7 +37,8 @@ def _domain(files: Files, views: Sequence[View], domain: str) -> Iterator[Findin
             fault = _fault(domain, numbers)
             fault = f"`{path}` {fault} Get the file anew." if fault else ""
             sizes[numbers.shape] += 1
-            low, high = min(low, int(numbers.min())), max(high, int(numbers.max()))
+            low = min(low, int(numbers.min()))
+            highest[view.building] = max(highest.get(view.building, 0), int(numbers.max()))
         broken += bool(fault)
         if fault and broken <= SHOWN:
             yield Finding(True, fault)
@@ -47,17 +49,24 @@ def _domain(files: Files, views: Sequence[View], domain: str) -> Iterator[Findin
     if not sizes:
         return
     shapes = ", ".join(f"{n} of {'x'.join(map(str, s))}" for s, n in sizes.most_common(SHOWN))
+    high = max(highest.values())
     yield Finding(False, f"`{domain}`: {shapes} (channels x height x width), values {low}..{high}.")
-    if (
-        domain in DOMAINS
-        and DOMAINS[domain].bits == 16
-        and high < 256
-        and domain.startswith("depth")
-    ):
+    if domain in DOMAINS and DOMAINS[domain].bits == 16:
+        yield from _shortened(files, domain, highest)
+
+
+def _shortened(files: Files, domain: str, highest: Mapping[str, int]) -> Iterator[Finding]:
+    """Buildings without a number that needs more than 8 bits."""
+    short = [building for building, high in highest.items() if high < 256]
+    for building in short[:SHOWN]:
         yield Finding(
             True,
-            f"`{domain}` should hold 16-bit numbers. Found none above {high}: the files were shortened "
-            f"to 8 bits. Get them anew.",
+            f"`{files.folder(domain, building)}` should hold 16-bit numbers. Found none above "
+            f"{highest[building]}: the files were shortened to 8 bits. Get them anew.",
+        )
+    if len(short) > SHOWN:
+        yield Finding(
+            True, f"`{domain}`: {len(short) - SHOWN} more buildings were shortened to 8 bits."
         )
 
 

@@ -57,6 +57,11 @@ class Files:
             return folder / f"{stem}segmentsemantic.png"  # as the authors' tool names it
         return path
 
+    def length(self, domain: str, view: View) -> int:
+        """Bytes of a file; 0 if it is missing."""
+        path = self.picture(domain, view)
+        return path.stat().st_size if path.exists() else 0
+
     def views(self, building: str) -> list[View]:
         """All views of a building, by its RGB pictures, in order.
 

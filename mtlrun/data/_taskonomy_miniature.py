@@ -7,6 +7,7 @@ from PIL import Image
 
 from mtlrun.core.seeding import seed_for
 from mtlrun.data._image_maps import edges_of, keypoints_of
+from mtlrun.data._miniature import refuse_copy
 from mtlrun.data._raycast import Array, focal_length, pixel_rays
 from mtlrun.data._scene_layout import CLASSES
 from mtlrun.data._scene_render import Picture, render
@@ -28,11 +29,7 @@ def write(folder: Path) -> None:
     Raises:
         ValueError: If the folder holds a copy already.
     """
-    if (folder / "rgb").exists():
-        raise ValueError(
-            f"A miniature should be written to a folder without a copy of Taskonomy. Found one in "
-            f"`{folder}`. Name another folder."
-        )
+    refuse_copy(folder / "rgb", "Taskonomy")
     for names in BUILDINGS.values():
         for building in names:
             for number in range(VIEWS):

@@ -8,7 +8,8 @@ from PIL import Image
 
 from mtlrun.core.data import SplitName
 from mtlrun.core.seeding import seed_for
-from mtlrun.data._dense_source import IGNORED, DenseSource, refuse_copy
+from mtlrun.data._dense_source import IGNORED, DenseSource
+from mtlrun.data._miniature import refuse_copy
 from mtlrun.data._picture_file import read_numbers, read_rgb
 from mtlrun.data._raycast import Array
 from mtlrun.data._scene_render import render
@@ -27,7 +28,7 @@ class CamVid(DenseSource):
 
     The layout is root/{train,val,test}/NAME.jpg or .png and root/{train,val,test}annot/NAME.png, whose
     numbers are classes 0..10 (sky, building, pole, road, pavement, tree, sign, fence, car, pedestrian,
-    bicyclist) or 11, void, which counts nowhere. The task `boundaries` follows from the classes.
+    bicyclist) or 11 (in some copies 255), void, which counts nowhere. The task `boundaries` follows from the classes.
 
     Args:
         root: The folder; None for `data/camvid`.
@@ -59,13 +60,20 @@ class CamVid(DenseSource):
 
     def read(self, example: str) -> dict[str, Array]:
         """A picture, its labels and their boundaries."""
-        split, name = Path(example).parts
-        labels = read_numbers(self.root / f"{split}annot" / f"{Path(name).stem}.png")[0]
+        labels = read_numbers(self.path(example, "segmentation"))[0]
+        labels[labels == IGNORED] = VOID
         return {
             "image": read_rgb(self.root / example).transpose(1, 2, 0),
             "segmentation": np.where(labels == VOID, IGNORED, labels),
             "boundaries": boundaries_of(labels),
         }
+
+    def path(self, example: str, name: str) -> Path:
+        """The picture, or the labels that all maps come from."""
+        split, file = Path(example).parts
+        if name == "image":
+            return self.root / example
+        return self.root / f"{split}annot" / f"{Path(file).stem}.png"
 
     @classmethod
     def write_miniature(cls, folder: Path) -> None:

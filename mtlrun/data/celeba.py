@@ -1,6 +1,7 @@
 """CelebA: pictures of faces with forty attributes."""
 
 import difflib
+import hashlib
 import mmap
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -25,9 +26,11 @@ from mtlrun.data._celeba_lists import (
 )
 from mtlrun.data._picture_file import read_rgb
 from mtlrun.data._raycast import Array
+from mtlrun.data._spread import spread
 from mtlrun.tasks.attributes import attribute
 
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
+MEASURED = 4096  # pictures whose lengths tell one copy from another
 
 
 class CelebA(DataSource):
@@ -74,7 +77,7 @@ class CelebA(DataSource):
         self._splits: dict[SplitName, Faces] = {}
 
     def identity(self) -> dict[str, Any]:
-        """The content of the lists stands for the folder; which tasks there are is the training's to tell.
+        """The lists and lengths of pictures stand for the folder; which tasks there are is the training's to tell.
 
         Raises:
             DataError: If a list is missing or malformed.
@@ -82,7 +85,7 @@ class CelebA(DataSource):
         own = super().identity()
         for name in ("root", "attributes", "cache"):
             del own[name]
-        return own | {"sha256": self._lists.digest}
+        return own | {"sha256": self._digest}
 
     def split(self, name: SplitName) -> "Faces":
         """The pictures of a split; each is decoded when it is asked for.
@@ -111,6 +114,13 @@ class CelebA(DataSource):
     @cached_property
     def _lists(self) -> Lists:
         return read_lists(self.root)
+
+    @cached_property
+    def _digest(self) -> str:
+        """A hash of the lists, and of the lengths of some thousand pictures; 0 for those that are missing."""
+        paths = [self.root / PICTURES / name for name in spread(self._lists.names, MEASURED)]
+        lengths = [path.stat().st_size if path.exists() else 0 for path in paths]
+        return hashlib.sha256(f"{self._lists.digest} {lengths}".encode()).hexdigest()
 
     def _open(self, name: SplitName) -> "Faces":
         lists = self._lists

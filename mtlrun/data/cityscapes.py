@@ -10,10 +10,6 @@ from mtlrun.tasks.depth import depth
 from mtlrun.tasks.segmentation import segmentation
 
 NUM_CLASSES = 7
-WHERE_FROM = (
-    "Get the preprocessed files from the page of MTAN's program (github.com/lorenmt/mtan). Nothing is "
-    "downloaded."
-)
 
 
 class Cityscapes(NpySource):
@@ -23,7 +19,7 @@ class Cityscapes(NpySource):
     arXiv:1803.10704.
 
     The layout is root/{train,val}/{image,label,depth}/0.npy, 1.npy, ...: pictures [H, W, 3] in 0..1, labels
-    [H, W] of -1 (counts nowhere) or 7 classes, depth [H, W, 1] with 0 for invalid.
+    [H, W] of -1 (counts nowhere) or 7 classes, inverse depth [H, W, 1] with 0 for invalid.
     H and W are those of the first picture, 128 and 256 in the papers. The folder `val` is the papers'
     test set and is the split `test`. The split `val` is a share of the folder `train`, drawn by the seed;
     with a share of 0, as in the papers, everything is trained on, and `val` is the last tenth of the
@@ -58,7 +54,7 @@ class Cityscapes(NpySource):
             depth(rmse=False),
         )
         super().__init__(
-            DenseFiles("cityscapes", folder_of(root, "cityscapes"), NUM_CLASSES, WHERE_FROM),
+            DenseFiles("cityscapes", folder_of(root, "cityscapes"), NUM_CLASSES),
             own,
             tasks=tasks,
             size=(128, 256),
@@ -69,10 +65,17 @@ class Cityscapes(NpySource):
 
     @classmethod
     def write_miniature(cls, folder: Path) -> None:
-        """8 and 4 rendered rooms of 32x48 pixels.
+        """8 and 4 rendered rooms of 32x48 pixels, with inverse depth.
 
         Raises:
             ValueError: If the folder holds a copy already.
         """
         folders = ("image", "label", "depth")
-        write_miniature(folder, "cityscapes", folders, size=(32, 48), num_classes=NUM_CLASSES)
+        write_miniature(
+            folder,
+            "cityscapes",
+            folders,
+            size=(32, 48),
+            num_classes=NUM_CLASSES,
+            inverse=True,
+        )

@@ -10,7 +10,8 @@ import numpy as np
 
 from mtlrun.core.data import DataError, SplitName
 from mtlrun.core.seeding import seed_for
-from mtlrun.data._dense_source import DenseSource, refuse_copy
+from mtlrun.data._dense_source import DenseSource
+from mtlrun.data._miniature import refuse_copy
 from mtlrun.data._raycast import Array
 from mtlrun.data._scene_render import render
 from mtlrun.tasks.depth import depth
@@ -70,6 +71,10 @@ class IndoorRGBD(DenseSource):
         row = list(self._arrays["id"]).index(example)
         found = {name: self._arrays[key][row] for name, key in ARRAYS.items()}
         return found | {"depth": found["depth"][..., None]}
+
+    def path(self, example: str, name: str) -> Path:
+        """The archive."""
+        return self.root / FILE
 
     @cached_property
     def _arrays(self) -> dict[str, Array]:

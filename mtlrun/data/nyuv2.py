@@ -11,10 +11,6 @@ from mtlrun.tasks.normals import normals
 from mtlrun.tasks.segmentation import segmentation
 
 NUM_CLASSES = 13
-WHERE_FROM = (
-    "Get the preprocessed files from the page of MTAN's program (github.com/lorenmt/mtan). Nothing is "
-    "downloaded."
-)
 
 
 class NYUv2(NpySource):
@@ -61,7 +57,7 @@ class NYUv2(NpySource):
             normals(),
         )
         super().__init__(
-            DenseFiles("nyuv2", folder_of(root, "nyuv2"), NUM_CLASSES, WHERE_FROM),
+            DenseFiles("nyuv2", folder_of(root, "nyuv2"), NUM_CLASSES),
             own,
             tasks=tasks,
             size=(288, 384),

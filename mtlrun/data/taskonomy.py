@@ -16,6 +16,7 @@ from mtlrun.core.seeding import seed_for
 from mtlrun.data import _taskonomy_check, _taskonomy_miniature
 from mtlrun.data._picture_file import read_numbers, read_rgb, read_size
 from mtlrun.data._raycast import Array
+from mtlrun.data._spread import spread
 from mtlrun.data._taskonomy_files import SPLITS, Files, View, read_buildings
 from mtlrun.data._taskonomy_targets import (
     DOMAINS,
@@ -26,6 +27,8 @@ from mtlrun.data._taskonomy_targets import (
     make_target,
     make_task,
 )
+
+MEASURED = 4  # views of a building whose files' lengths tell one copy from another
 
 
 class Taskonomy(DataSource):
@@ -40,7 +43,9 @@ class Taskonomy(DataSource):
     (there not: train_on_val); undefined depth and normals are masked in scaling a too, and errors of
     depth are of the scaled values (there in the logarithm's argument); pictures are resized and not cropped;
     validation pictures of a large building are evenly spaced (the program of layout b: the first);
-    classes of `segment_semantic` weigh alike (DSMTL's earlier program: by their prior shares).
+    classes of `segment_semantic` weigh alike (DSMTL's earlier program: by their prior shares), and
+    inputs are RGB in 0..1 (that program: BGR less a mean); buildings left out are those of `exclude`
+    (the program of layout a leaves out 19 more unless a split is the full one).
 
     Files of a domain are point_P_view_V_domain_DOMAIN.png in DOMAIN/taskonomy/BUILDING (layout a) or
     DOMAIN/BUILDING (layout b). Splits are lists of buildings: in layout a the CSV
@@ -56,7 +61,7 @@ class Taskonomy(DataSource):
         root: The folder; None for `data/taskonomy`.
         layout: Of folders and splits, "a" or "b".
         scaling: Of targets: "a" as Selective and DSMTL's earlier program, "b" as TAG.
-        tasks: "five", "eleven", or domains in the order of tables.
+        tasks: "five", "eleven", or domains in the order of tables; None for all twelve.
         size: Height and width, pixels, to which pictures are reduced and, by the nearest pixel, maps.
             Where the first training picture is smaller, its shorter side: nothing is enlarged.
         splits: Another CSV (layout a) or folder of lists (layout b); None for those in root.
@@ -75,7 +80,7 @@ class Taskonomy(DataSource):
         root: str | None = None,
         layout: Literal["a", "b"] = "b",
         scaling: Literal["a", "b"] = "a",
-        tasks: Literal["five", "eleven"] | Sequence[str] = "five",
+        tasks: Literal["five", "eleven"] | Sequence[str] | None = "five",
         size: int = 256,
         splits: str | None = None,
         exclude: Sequence[str] = ("woodbine", "wiconisco"),
@@ -106,7 +111,7 @@ class Taskonomy(DataSource):
         self.inputs = InputSpec("image", (3, self.size, self.size))
 
     def identity(self) -> dict[str, Any]:
-        """The names of the pictures stand for the folder; which tasks there are is the training's to tell.
+        """Names of pictures and lengths of files stand for the folder; which tasks there are is the training's to tell.
 
         Raises:
             DataError: If lists or buildings are missing.
@@ -144,10 +149,22 @@ class Taskonomy(DataSource):
     def check(self) -> Iterator[Finding]:
         """What is wrong with splits and files; every file is decoded."""
         try:
-            views = {name: self._views(name) for name in self._buildings}
+            buildings = [own for names in self._buildings.values() for own in names]
         except DataError as error:
             yield Finding(True, str(error))
             return
+        missing = []
+        for building in buildings:
+            try:
+                self._listed(building)
+            except DataError as error:
+                missing.append(building)
+                if len(missing) <= _taskonomy_check.SHOWN:
+                    yield Finding(True, str(error))
+        if len(missing) > _taskonomy_check.SHOWN:
+            names = ", ".join(f"`{own}`" for own in missing[_taskonomy_check.SHOWN :])
+            yield Finding(True, f"Pictures of further buildings are missing: {names}.")
+        views = {name: self._views(name, without=missing) for name in self._buildings}
         domains = needed([task.name for task in self.tasks], self.scaling)
         yield from _taskonomy_check.findings(self.files, views, domains)
 
@@ -170,10 +187,15 @@ class Taskonomy(DataSource):
 
     @cached_property
     def _digest(self) -> str:
+        """A hash of all pictures' names, and of the lengths of some files of every building and domain."""
         digest = hashlib.sha256()
         for split in SPLITS:
             for view in self._views(split):
                 digest.update(f"{split}/{view.building}/{view.point}/{view.view}\n".encode())
+            for building in self._buildings[split]:
+                for view in spread(self._listed(building), MEASURED):
+                    lengths = [self.files.length(domain, view) for domain in ("rgb", *DOMAINS)]
+                    digest.update(f"{lengths}\n".encode())
         return digest.hexdigest()
 
     @cached_property
@@ -195,17 +217,17 @@ class Taskonomy(DataSource):
     def _of_building(self) -> dict[str, list[View]]:
         return {}
 
-    def _views(self, split: SplitName) -> list[View]:
+    def _views(self, split: SplitName, without: Sequence[str] = ()) -> list[View]:
         chosen = []
         for building in self._buildings[split]:
+            if building in without:
+                continue
             views = self._listed(building)
             limit = self.val_per_building
-            if split == "val" and limit is not None and len(views) > limit:
-                views = [views[k * len(views) // limit] for k in range(limit)]
-            chosen += views
+            chosen += views if split != "val" or limit is None else spread(views, limit)
         if split == "train" and self.train_on_val:
             for building in self._buildings["val"]:
-                chosen += self._listed(building)
+                chosen += self._listed(building) if building not in without else []
         return chosen
 
     def _listed(self, building: str) -> list[View]:
@@ -315,7 +337,9 @@ def mirrored(example: dict[str, Array]) -> dict[str, Array]:
     return turned
 
 
-def _chosen(tasks: str | Sequence[str]) -> tuple[str, ...]:
+def _chosen(tasks: str | Sequence[str] | None) -> tuple[str, ...]:
+    if tasks is None:
+        return tuple(DOMAINS)
     if isinstance(tasks, str):
         if tasks not in ("five", "eleven"):
             raise ValueError(

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mtlrun.tasks._boundary_matching import num_matched, thin
+from mtlrun.tasks._boundary_matching import Mask, num_matched, thin
 from mtlrun.tasks._masked import check_dense
 from mtlrun.tasks._pooled import PooledMetric
 
@@ -19,7 +19,8 @@ class OdsF(PooledMetric):
     """The largest over thresholds of 2 P R / (P + R), P and R from counts of the whole set.
 
     Args:
-        tolerance: Largest distance of matched pixels, as a share of the image's diagonal.
+        tolerance: Largest distance of matched pixels, as a share of the image's diagonal: of the smallest
+            rectangle with all pixels that count, so that padding does not count.
         num_thresholds: N; a pixel is found whose probability is k / (N + 1) at least, k = 1..N.
     """
 
@@ -54,7 +55,7 @@ class OdsF(PooledMetric):
         valid = ~np.isnan(target)
         truth = thin(valid & (target >= 0.5))
         num_true = int(np.count_nonzero(truth))
-        distance = self.tolerance * math.hypot(*target.shape)
+        distance = self.tolerance * math.hypot(*_extent(valid))
         counts = np.zeros((len(self.thresholds), 3), dtype=np.int64)
         before = -1  # how many pixels the threshold before found
         for k, threshold in enumerate(self.thresholds):
@@ -67,3 +68,11 @@ class OdsF(PooledMetric):
             matched = num_matched(found, truth, distance)
             counts[k] = matched, np.count_nonzero(found), num_true
         return counts
+
+
+def _extent(valid: Mask) -> tuple[int, int]:
+    """Height and width of the smallest rectangle with all valid pixels of [H, W]; 0, 0 if there is none."""
+    rows, columns = (np.flatnonzero(valid.any(axis=axis)) for axis in (1, 0))
+    if not rows.size:
+        return 0, 0
+    return int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1

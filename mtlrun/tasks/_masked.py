@@ -16,6 +16,18 @@ def masked_mean(values: Tensor, valid: Tensor) -> Tensor:
     return values.where(valid, 0).sum() / valid.sum().clamp(min=1)
 
 
+def known(target: Tensor) -> tuple[Tensor, Tensor]:
+    """A target [B, C, H, W] of depth or normals with zeros where it is invalid, and where it is valid.
+
+    A pixel is invalid that has a channel that is not a number, or zeros alone.
+
+    Returns:
+        [B, C, H, W], and [B, H, W] bool.
+    """
+    numbers = ~target.isnan().any(dim=1)
+    return target.where(numbers.unsqueeze(1), 0), numbers & (target != 0).any(dim=1)
+
+
 def check_dense(prediction: Tensor, target: Tensor) -> None:
     """Raises where shapes would broadcast silently.
 

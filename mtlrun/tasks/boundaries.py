@@ -27,7 +27,8 @@ def boundaries(
 
     Args:
         name: On the command line.
-        tolerance: Largest distance of matched pixels, as a share of the image's diagonal.
+        tolerance: Largest distance of matched pixels, as a share of the image's diagonal without
+            padding (pixels that are not a number around the others).
         num_thresholds: N, at probabilities 1 / (N + 1) to N / (N + 1). Time grows with it.
 
     Raises:

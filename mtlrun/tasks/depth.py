@@ -3,14 +3,14 @@
 from torch import Tensor
 
 from mtlrun.core.task import Metric, Output, Task
-from mtlrun.tasks._masked import check_dense, masked_mean
+from mtlrun.tasks._masked import check_dense, known, masked_mean
 
 
 def depth(name: str = "depth", *, rmse: bool = True) -> Task:
     """The task of estimating depth: absolute error as loss; `abs_error` leads, `rel_error`, `rmse`.
 
-    Predictions and targets are [B, 1, H, W] in the data's unit; a target of 0 is invalid. Metrics are
-    pooled over all valid pixels of the set, `rmse` under one root.
+    Predictions and targets are [B, 1, H, W] in the data's unit; a target that is 0 or not a number is
+    invalid. Metrics are pooled over all valid pixels of the set, `rmse` under one root.
 
     Args:
         name: On the command line.
@@ -30,26 +30,33 @@ def depth(name: str = "depth", *, rmse: bool = True) -> Task:
 
 
 def masked_absolute_error(prediction: Tensor, target: Tensor) -> Tensor:
-    """Mean absolute error over the pixels whose target is not 0; 0 if there is none."""
+    """Mean absolute error over the valid pixels; 0 if there is none."""
     return masked_mean(*absolute_errors(prediction, target))
 
 
 def absolute_errors(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Of every pixel, and which are valid."""
-    check_dense(prediction, target)
-    return (prediction - target).abs(), target != 0
+    difference, _, valid = _differences(prediction, target)
+    return difference.abs(), valid
 
 
 def relative_errors(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """|prediction - target| / target of every pixel, and which are valid."""
-    errors, valid = absolute_errors(prediction, target)
-    return errors / target.where(valid, 1), valid
+    difference, own, valid = _differences(prediction, target)
+    return difference.abs() / own.where(valid, 1), valid
 
 
 def squared_errors(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Of every pixel, and which are valid."""
-    errors, valid = absolute_errors(prediction, target)
-    return errors.square(), valid
+    difference, _, valid = _differences(prediction, target)
+    return difference.square(), valid
+
+
+def _differences(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Prediction less target, the target, 0 where invalid, and where it is valid, [B, 1, H, W] each."""
+    check_dense(prediction, target)
+    own, valid = known(target)
+    return prediction - own, own, valid.unsqueeze(1)
 
 
 def _abs_error() -> Metric:

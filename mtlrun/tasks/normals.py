@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mtlrun.core.task import Metric, Output, Task
-from mtlrun.tasks._masked import check_dense, masked_mean
+from mtlrun.tasks._masked import check_dense, known, masked_mean
 
 BINS_A_DEGREE = 1024
 
@@ -17,10 +17,10 @@ BINS_A_DEGREE = 1024
 def normals(name: str = "normals", *, loss: Literal["cosine", "l1"] = "cosine") -> Task:
     """The task of estimating normals: 1 - cosine or absolute error as loss; `mean_angle` leads.
 
-    Predictions [B, 3, H, W] are normalised by loss and metrics; targets are too, and (0, 0, 0) is
-    invalid. Metrics are pooled over all valid pixels of the set: `mean_angle` and `median_angle` in
-    degrees (the median within 0.0005), and the shares `within_11`, `within_22`, `within_30` of angles
-    below 11.25, 22.5 and 30 degrees.
+    Predictions [B, 3, H, W] are normalised by loss and metrics; targets are too, and those that are
+    (0, 0, 0) or have a component that is not a number are invalid. Metrics are pooled over all valid
+    pixels of the set: `mean_angle` and `median_angle` in degrees (the median within 0.0005), and the
+    shares `within_11`, `within_22`, `within_30` of angles below 11.25, 22.5 and 30 degrees.
 
     Args:
         name: On the command line.
@@ -55,9 +55,8 @@ def normals(name: str = "normals", *, loss: Literal["cosine", "l1"] = "cosine") 
 
 def one_minus_cosine(prediction: Tensor, target: Tensor) -> Tensor:
     """Mean of 1 - cosine between [B, 3, H, W] vectors over the valid pixels; 0 if there is none."""
-    check_dense(prediction, target)
-    cosines = (F.normalize(prediction, dim=1) * F.normalize(target, dim=1)).sum(dim=1)
-    return masked_mean(1 - cosines, _valid(target))
+    p, t, valid = _units(prediction, target)
+    return masked_mean(1 - (p * t).sum(dim=1), valid)
 
 
 def unit_absolute_error(prediction: Tensor, target: Tensor) -> Tensor:
@@ -65,11 +64,10 @@ def unit_absolute_error(prediction: Tensor, target: Tensor) -> Tensor:
 
     Args:
         prediction: [B, 3, H, W] of any length.
-        target: [B, 3, H, W] of any length, (0, 0, 0) where invalid.
+        target: [B, 3, H, W] of any length, (0, 0, 0) or not a number where invalid.
     """
-    check_dense(prediction, target)
-    errors = (F.normalize(prediction, dim=1) - F.normalize(target, dim=1)).abs().sum(dim=1)
-    return masked_mean(errors, _valid(target))
+    p, t, valid = _units(prediction, target)
+    return masked_mean((p - t).abs().sum(dim=1), valid)
 
 
 def angles(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -78,10 +76,9 @@ def angles(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     Of unit vectors p and t they are 2 atan2(|p - t|, |p + t|), which is exact where the cosine is
     near 1; a prediction of zeros is 90 degrees off.
     """
-    check_dense(prediction, target)
-    p, t = F.normalize(prediction, dim=1), F.normalize(target, dim=1)
+    p, t, valid = _units(prediction, target)
     half = torch.atan2((p - t).norm(dim=1), (p + t).norm(dim=1))
-    return half * (360 / math.pi), _valid(target)
+    return half * (360 / math.pi), valid
 
 
 def angles_below(limit: float, prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -90,8 +87,11 @@ def angles_below(limit: float, prediction: Tensor, target: Tensor) -> tuple[Tens
     return (found < limit).to(found), valid
 
 
-def _valid(target: Tensor) -> Tensor:
-    return (target != 0).any(dim=1)
+def _units(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Both [B, 3, H, W] of length 1, the target 0 where it is invalid, and where it is valid, [B, H, W]."""
+    check_dense(prediction, target)
+    own, valid = known(target)
+    return F.normalize(prediction, dim=1), F.normalize(own, dim=1), valid
 
 
 def _mean_angle() -> Metric:

@@ -57,9 +57,20 @@ def test_a_wrong_annotation_is_named(
     wrong = np.full(shape_and_label[0], shape_and_label[1], np.uint8)
     Image.fromarray(wrong).save(root / "testannot" / "1.png")
     data = CamVid(root=str(root))
-    with pytest.raises(DataError, match=r"`segmentation` of `test/1.png`"):
+    path = root / "testannot" / "1.png"
+    with pytest.raises(DataError, match=rf"`{path}` should .*`segmentation` of `test/1.png`"):
         data.split("test").fetch([1], seed=0)
-    assert sum(finding.is_error for finding in data.check()) == 1
+    (error,) = [finding.text for finding in data.check() if finding.is_error]
+    assert f"`{path}`" in error
+
+
+def test_255_is_void_in_all_maps(root: Path) -> None:
+    before = CamVid(root=str(root)).split("val").fetch([0], seed=0).targets
+    marked = np.where(LABELS == 11, 255, LABELS).astype(np.uint8)
+    Image.fromarray(marked).save(root / "valannot" / "0.png")
+    after = CamVid(root=str(root)).split("val").fetch([0], seed=0).targets
+    for name, values in before.items():
+        torch.testing.assert_close(after[name], values, rtol=0, atol=0, equal_nan=True)
 
 
 def test_a_missing_annotation_and_a_missing_folder_are_named(root: Path) -> None:

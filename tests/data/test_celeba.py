@@ -136,6 +136,13 @@ def test_identity_follows_the_lists_and_not_the_folder(made: Path, tmp_path: Pat
     assert small(made).identity() != before
 
 
+def test_mended_pictures_are_another_dataset(made: Path) -> None:
+    before = small(made).identity()
+    path = sorted((made / PICTURES).iterdir())[1]
+    path.write_bytes(path.read_bytes() + b" ")
+    assert small(made).identity() != before
+
+
 def test_unknown_attributes_are_answered_with_near_ones() -> None:
     with pytest.raises(ValueError, match=r"Found `Smilling`. Did you mean `Smiling`"):
         CelebA(attributes=["Smilling"])

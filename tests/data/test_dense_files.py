@@ -36,6 +36,26 @@ def test_cityscapes_has_no_normals(tmp_path: Path) -> None:
     assert not (tmp_path / "c" / "train" / "normal").exists()
 
 
+def test_miniatures_have_invalid_depth_and_normals_in_both_parts(
+    root: Path, tmp_path: Path
+) -> None:
+    Cityscapes.write_miniature(tmp_path / "c")
+    for own in (NYUv2(root=str(root)), Cityscapes(root=str(tmp_path / "c"))):
+        for split in (own.split("train"), own.split("test")):
+            targets = split.fetch(range(len(split)), seed=0).targets
+            for task in set(targets) - {"segmentation"}:
+                invalid = (targets[task] == 0).all(dim=1)
+                assert 0 < invalid.float().mean() < 0.5, (own.name, split.rows, task)
+
+
+def test_depth_of_the_streets_is_inverse(root: Path, tmp_path: Path) -> None:
+    Cityscapes.write_miniature(tmp_path / "c")
+    paths = (own / "train" / "depth" / "0.npy" for own in (root, tmp_path / "c"))
+    rooms, streets = (np.load(path) for path in paths)
+    assert rooms.max() > 2  # metres
+    assert 0.05 < streets[streets > 0].min() < streets.max() < 2
+
+
 def test_held_out_pictures_are_not_trained_on(root: Path) -> None:
     data = NYUv2(root=str(root), val_share=0.25)
     train, val = set(data.split("train").rows), set(data.split("val").rows)
@@ -111,6 +131,14 @@ def test_augmentation_depends_on_seed_and_example_only(root: Path) -> None:
     split = NYUv2(root=str(root), augment=True).split("train")
     together, alone = split.fetch([1, 5], seed=3), split.fetch([5], seed=3)
     assert torch.equal(together.targets["depth"][1:], alone.targets["depth"])
+
+
+@pytest.mark.parametrize("folder", ["image", "label", "depth", "normal"])
+def test_mended_files_are_another_dataset(root: Path, folder: str) -> None:
+    before = NYUv2(root=str(root)).identity()
+    path = root / "train" / folder / "5.npy"
+    np.save(path, -np.load(path))
+    assert NYUv2(root=str(root)).identity() != before
 
 
 def test_labels_of_minus_one_count_nowhere(root: Path) -> None:

@@ -59,10 +59,18 @@ def test_values_out_of_range_are_found(tmp_path: Path) -> None:
     arrays = write(tmp_path, ["a", *HELD])
     arrays["depth_m"][0, 0, 0] = -1
     arrays["normals_from_depth"][1, 0, 0] = np.inf
+    arrays["depth_m"][2, 0, 0] = np.nan
+    arrays["normals_from_depth"][3, 0, 0] = np.nan
     np.savez(tmp_path / FILE, **arrays)
     texts = [f.text for f in IndoorRGBD(root=str(tmp_path)).check() if f.is_error]
-    assert any("`depth` of split `train`" in text for text in texts)
-    assert any("`normals` of `uoc_04`" in text for text in texts)
+    for named in (
+        "`depth` of `a`",
+        "`normals` of `uoc_04`",
+        "`depth` of `uoc_05`",
+        "`normals` of `uoc_06`",
+    ):
+        (error,) = [text for text in texts if named in text]
+        assert f"`{tmp_path / FILE}` should hold" in error
 
 
 def test_a_miniature_passes_its_check(tmp_path: Path) -> None:

@@ -13,6 +13,15 @@ MEANS, DEVIATIONS = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.
 TASKS = ["segmentation", "depth", "normals", "edges"]
 
 
+FILES = {
+    "images": np.full((4, 6, 3), 51),
+    "segmentation": np.arange(24).reshape(4, 6),
+    "normals": np.full((4, 6, 3), (255, 128, 0)),
+    "edge": np.full((4, 6), 51),
+    "depth": np.full((4, 6), 2.0),
+}
+
+
 @pytest.fixture(scope="module")
 def miniature(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data") / "nyudv2"
@@ -24,11 +33,8 @@ def miniature(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def made(tmp_path: Path) -> Path:
     """Pictures 1 and 2 for training, 3 for the test, of 4x6 pixels."""
     for name in ("1", "2", "3"):
-        put(tmp_path, "images", np.full((4, 6, 3), 51), name)
-        put(tmp_path, "segmentation", np.arange(24).reshape(4, 6), name)
-        put(tmp_path, "normals", np.full((4, 6, 3), (255, 128, 0)), name)
-        put(tmp_path, "edge", np.full((4, 6), 51), name)
-        put(tmp_path, "depth", np.full((4, 6), 2.0), name)
+        for folder, values in FILES.items():
+            put(tmp_path, folder, values, name)
     (tmp_path / "gt_sets").mkdir()
     (tmp_path / "gt_sets" / "train.txt").write_text("1\n2\n")
     (tmp_path / "gt_sets" / "val.txt").write_text("3\n")
@@ -123,6 +129,26 @@ def test_larger_pictures_are_not_cut_where_they_are_measured(made: Path) -> None
         first(made, size=[4, 4])
     augmented = NYUDv2(root=str(made), size=[4, 4]).split("train").fetch([0], seed=0)
     assert len(augmented) == 1
+
+
+def test_the_check_compares_all_pictures_that_are_padded_with_the_size(made: Path) -> None:
+    def errors(**others: Any) -> list[str]:
+        data = NYUDv2(root=str(made), size=[32, 32], **others)
+        return [finding.text for finding in data.check() if finding.is_error]
+
+    assert not errors()
+    for folder, values in FILES.items():
+        put(made, folder, np.resize(values, (33, 6, *values.shape[2:])), "1")
+    assert not errors()  # it is cropped: `val` is picture 2
+    (error,) = errors(augment=False)
+    assert f"`{made / 'images' / '1.png'}` should be no larger than 32x32 pixels" in error
+    assert "1 pictures of list `train` are larger; 64x32 holds all" in error
+
+
+def test_the_check_reads_the_labels_that_crops_depend_on(made: Path) -> None:
+    path = put(made, "segmentation", np.full((4, 6), 41))
+    (error,) = [f.text for f in NYUDv2(root=str(made), tasks=["edges"]).check() if f.is_error]
+    assert str(path) in error
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,10 @@ def test_five_and_eleven_tasks_are_the_papers() -> None:
     assert len(ELEVEN) == 11
 
 
+def test_null_means_all_tasks() -> None:
+    assert {task.name for task in Taskonomy(tasks=None).tasks} == {*FIVE, *ELEVEN}
+
+
 @pytest.mark.parametrize(
     ("domain", "scaling", "number", "expected"),
     [
@@ -253,6 +257,14 @@ def test_identity_follows_the_pictures_and_not_the_folder(made: Path) -> None:
     assert Taskonomy(root=str(made)).identity() != before
 
 
+@pytest.mark.parametrize("domain", ["rgb", "edge_texture"])
+def test_mended_files_are_another_dataset(made: Path, domain: str) -> None:
+    before = Taskonomy(root=str(made)).identity()
+    path = Files(made, "b").picture(domain, View("valhouse", 0, 10))
+    path.write_bytes(path.read_bytes() + b" ")
+    assert Taskonomy(root=str(made)).identity() != before
+
+
 def test_splits_and_excluded_buildings_come_from_elsewhere(made: Path, tmp_path: Path) -> None:
     lists = tmp_path / "lists"
     lists.mkdir()
@@ -273,13 +285,39 @@ def test_a_missing_file_is_an_error_that_names_it(made: Path) -> None:
     with pytest.raises(DataError, match=r"point_0_view_9_domain_normal.png` should be a picture"):
         target(made, "normal")
     errors = [f.text for f in Taskonomy(root=str(made)).check() if f.is_error]
-    assert len(errors) == 2  # the depth of this made copy is below 256 everywhere
-    assert "domain_normal.png" in " ".join(errors)
+    others = [
+        error for error in errors if "shortened to 8 bits" not in error
+    ]  # all of this made copy is
+    assert len(others) == 1
+    assert "domain_normal.png" in others[0]
 
 
 def test_files_shortened_to_8_bits_are_found(made: Path) -> None:
-    errors = [f.text for f in Taskonomy(root=str(made)).check() if f.is_error]
-    assert errors == [next(e for e in errors if "Found none above 100" in e)]
+    data = Taskonomy(root=str(made), tasks=list(DOMAINS))
+    long = [domain for domain, own in DOMAINS.items() if own.bits == 16]
+    for domain in long:
+        put(made, domain, 256, "val", 10)  # one is enough for a building
+    errors = [finding.text for finding in data.check() if finding.is_error]
+    assert len(long) == 6
+    assert len(errors) == 2 * len(long)
+    for domain in long:
+        for building in ("trainhouse", "testhouse"):
+            folder = f"`{made / domain / building}`"
+            assert any(folder in e and "Found none above 100" in e for e in errors), folder
+
+
+def test_all_missing_buildings_are_named_and_the_others_checked(made: Path) -> None:
+    for number, split in enumerate(SPLITS):
+        with (made / f"{split}_models.txt").open("a") as file:
+            file.writelines(f"gone{number}{k}\n" for k in range(3))
+    Files(made, "b").picture("normal", View("valhouse", 0, 9)).unlink()
+    text = "\n".join(
+        f.text for f in Taskonomy(root=str(made), train_on_val=True).check() if f.is_error
+    )
+    for number in range(len(SPLITS)):
+        for k in range(3):
+            assert text.count(f"`gone{number}{k}`") == 1
+    assert "point_0_view_9_domain_normal.png" in text
 
 
 def test_a_missing_domain_is_named_before_training(made: Path) -> None:

@@ -109,6 +109,17 @@ def test_invalid_pixels_count_neither_as_found_nor_as_missed() -> None:
     assert np.isnan(score((lines(), torch.zeros_like(target))))
 
 
+def test_padding_does_not_widen_the_tolerance() -> None:
+    target, prediction = (
+        lines(),
+        lines(2),
+    )  # 2 pixels are beyond 1.5, and within it where 400x500 count
+    padded = torch.full((1, 1, 400, 500), torch.nan)
+    wide = torch.zeros_like(padded)
+    padded[..., 90:210, 70:230], wide[..., 90:210, 70:230] = target, prediction
+    assert score((wide, padded)) == score((prediction, target)) < 0.5
+
+
 def test_loss_weighs_boundaries_95_to_5() -> None:
     logits = torch.zeros(1, 1, 1, 3, requires_grad=True)
     target = torch.tensor([1.0, 0.0, torch.nan]).view(1, 1, 1, 3)

@@ -121,6 +121,25 @@ def test_invalid_pixels_have_no_part_in_a_loss(task: Task) -> None:
     assert (prediction.grad.abs().sum(dim=1, keepdim=True) > 0).equal(valid)
 
 
+@pytest.mark.parametrize("task", [depth(), normals(), normals(loss="l1")])
+def test_depth_and_normals_that_are_not_a_number_count_as_0(task: Task) -> None:
+    prediction, marked_0 = _examples(task)
+    prediction.requires_grad_()
+    marked_nan = marked_0.clone()
+    invalid = (marked_0 == 0).all(dim=1)
+    marked_nan[:, -1][invalid] = torch.nan  # one channel is enough
+    marked_nan[:, 0][invalid] = torch.nan if task.output.channels == 1 else 1
+    gradients = []
+    for target in (marked_0, marked_nan):
+        (own,) = torch.autograd.grad(task.loss(prediction, target), prediction)
+        gradients.append(own)
+    assert gradients[0].isfinite().all()
+    assert torch.equal(*gradients)
+    for name in task.metrics:
+        found = (_metric(task, name, prediction.detach(), t) for t in (marked_0, marked_nan))
+        assert len(set(found)) == 1, name
+
+
 @pytest.mark.parametrize("task", TASKS[1:], ids=lambda task: task.name)
 def test_shapes_that_would_broadcast_are_refused(task: Task) -> None:
     prediction, target = _examples(task)
