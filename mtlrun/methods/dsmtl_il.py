@@ -21,7 +21,9 @@ class DSMTLIL(GroupMethod):
     Differs: losses are combined by `weighting=`, summed by default; the paper averages them. The
     paper does not name the mode of batch norm in the frozen parts: they are in evaluation mode, so
     that `alpha = 0` is the single-task model exactly. With `keep=best` a task is served by its
-    single-task model where that is better on the validation split. The lengths of the stages are
+    single-task model where that is better on the validation split; where that split is trained on, as
+    by default on nyuv2, cityscapes and pascal_context (`data.val_share=0`, as in the paper), the choice
+    is made on training data, and a warning and result.json say so. The lengths of the stages are
     not in the paper: stage 1 takes trainer.collect_epochs, by default as many as stage 2, and is then
     the training of `single_task`.
 
