@@ -11,6 +11,7 @@ from mtlrun.core.batch import TaskName
 from mtlrun.core.model import Backbone, Features, MultiTaskModel
 from mtlrun.core.seeding import seeded
 from mtlrun.core.task import Task
+from mtlrun.networks._by_task import encoded_by_task
 
 
 class BranchSearch(MultiTaskModel):
@@ -70,13 +71,7 @@ class BranchSearch(MultiTaskModel):
         """The inputs, what the public modules put out, and their features; by task where inputs are."""
         if not isinstance(inputs, Mapping):
             return self._public_pass(inputs)
-        sizes = [len(inputs[task]) for task in tasks]
-        joint = self._public_pass(torch.cat([inputs[task] for task in tasks]))
-        found: dict[TaskName, Any] = {}
-        for k, task in enumerate(tasks):
-            begin, end = sum(sizes[:k]), sum(sizes[: k + 1])
-            found[task] = pytree.tree_map(lambda whole, b=begin, e=end: whole[b:e], joint)
-        return {"by_task": found}
+        return {"by_task": encoded_by_task(self._public_pass, inputs, tasks)}
 
     def decode(self, features: Features, tasks: Sequence[TaskName]) -> dict[TaskName, Any]:
         """Each task's head on the mean of its branches."""

@@ -169,8 +169,9 @@ def test_positions_out_of_range_are_refused(settings: dict[str, Any], message: s
         dsmtl(**settings)
 
 
-def test_an_input_for_every_task_is_encoded_in_one_public_pass() -> None:
-    model, of = dsmtl().eval(), batch()
+@pytest.mark.parametrize("gate_position", [None, 1])
+def test_an_input_for_every_task_is_encoded_in_one_public_pass(gate_position: int | None) -> None:
+    model, of = dsmtl(gate_position=gate_position).eval(), batch()
     assert isinstance(of.inputs, Tensor)
     parts = dict(zip(NAMES, of.inputs.split([2, 3, 3]), strict=True))
     found = model(parts, NAMES)
