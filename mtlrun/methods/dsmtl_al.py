@@ -23,7 +23,8 @@ class DSMTLAL(GroupMethod):
     Differs: unspecified there and decided here: the held-out share and the architecture's rate
     (those of the authors' earlier program), the search's length (trainer.collect_epochs), and
     that everything is initialised anew before phase 2. Phase 2's losses are weighed by the
-    searched weights, of sum 1; there is no other `weighting=`.
+    searched weights, of sum 1; there is no other `weighting=`. The search ends with its last step:
+    `trainer.select` and `trainer.patience` are phase 2's alone.
 
     Args:
         gate: How alpha is parametrised: "clamp", "sigmoid", "softmax2" or "hard".

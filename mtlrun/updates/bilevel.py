@@ -42,6 +42,9 @@ class Bilevel(UpdateRule):
     Differs: order of the two steps, optimizer and rate of the architecture are not in the paper:
     the held-out batch comes first, and Adam has the rate and weight decay of its earlier program.
 
+    The architecture is that of the last step, whatever `trainer.select` and `trainer.patience` say:
+    evaluations of the search's model say little (see `BranchSearch`), and none chooses.
+
     Args:
         held_out_share: Of the training examples, which only the architecture sees.
         architecture_lr: Of the architecture's Adam; the schedule's factor applies to it too.
@@ -50,6 +53,8 @@ class Bilevel(UpdateRule):
     Raises:
         ValueError: If the share does not lie between 0 and 1.
     """
+
+    takes_last = True
 
     def __init__(
         self,

@@ -260,3 +260,16 @@ def test_the_search_tells_its_passes_and_that_a_weighting_has_no_effect(
 
 def test_a_dry_run_passes_both_phases(tmp_path: Path) -> None:
     run(toy_setup(tmp_path, method=DSMTLAL(), dry_run=True))
+
+
+def test_evaluations_choose_nothing_of_the_search(tmp_path: Path) -> None:
+    choosy: dict[str, Any] = {"select": "best_val", "patience": 1}
+    searches = []
+    for name, trainer in (("last", {}), ("best", choosy)):
+        setup = toy_setup(tmp_path / name, method=DSMTLAL(), make_backbone=PLAIN, trainer=trainer)
+        found = run(setup).result["trainings"]
+        searches += [training for training in found if training["phase"] == "collect"]
+    last, best = searches
+    assert best["key"] == last["key"]
+    assert best["num_steps"] == last["num_steps"]
+    assert best["learned"] == last["learned"]
