@@ -12,7 +12,8 @@ class DSMTLJL(GroupMethod):
     """Trains public encoder, private encoders, gates and heads together.
 
     Source: Deep Safe Multi-Task Learning, Section 4.3 (Eq. 4), "DSMTL-JL".
-    Differs: losses are combined by `weighting=`, summed by default; the paper averages them.
+    Differs: losses are combined by `weighting=`. The recipes of the paper's data (nyuv2, cityscapes,
+    pascal_context, taskonomy) average them, as the paper; on other data they are summed.
 
     Args:
         gate: How alpha is parametrised: "clamp", "sigmoid", "softmax2" or "hard".
