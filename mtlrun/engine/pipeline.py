@@ -118,6 +118,12 @@ def _say_header(setup: RunSetup, lab: Workbench) -> None:
         f"seed {setup.seed}, device {lab.device}"
     )
     lab.say(f"Folder: {setup.folder}")
+    if setup.config.get("backbone", {}).get("weights", "") is None:
+        lab.say(
+            f"Random initial weights: backbone.weights is null, and papers begin "
+            f"{choices.get('backbone')} at pretrained ones. Set backbone.weights=download, or to a "
+            f"state_dict file."
+        )
 
 
 def _warn_of_val(lab: Workbench, chosen: list[str]) -> list[str]:

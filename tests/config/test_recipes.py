@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from mtlrun._catalogue import conf_folder
 from mtlrun.config import compose
 
 
@@ -64,3 +65,22 @@ def test_other_papers_sum_the_losses_also_on_the_same_data() -> None:
         ["data=celeba"],
     ):
         assert composed(*words)[1]["weighting"]["reduction"] == "sum"
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        *(
+            f"data={name}"
+            for name in ("nyuv2", "cityscapes", "pascal_context", "taskonomy", "nyudv2")
+        ),
+        *(f"recipe={name}_selective" for name in ("pascal_context", "taskonomy")),
+    ],
+)
+def test_recipes_of_papers_with_pretrained_encoders_say_so_and_take_a_file(word: str) -> None:
+    choices, values = composed(word)
+    text = (conf_folder() / "recipe" / f"{choices['recipe']}.yaml").read_text()
+    assert "weights: null # paper: pretrained on ImageNet" in text
+    assert values["backbone"]["weights"] is None
+    assert composed(word, "backbone.weights=a.pt")[1]["backbone"]["weights"] == "a.pt"
+    assert "weights" not in composed(word, "backbone=resnet_small")[1]["backbone"]

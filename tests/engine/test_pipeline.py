@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -490,3 +491,13 @@ def test_a_plan_by_val_is_chosen_on_training_data_where_the_last_weights_are_not
     assert best.result["chosen_on_training_data"][0] == "the plan"
     joint = run(toy_setup(tmp_path / "hps", data=Unheld()))
     assert joint.result["chosen_on_training_data"] == []
+
+
+def test_random_weights_where_papers_have_pretrained_ones_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, backbone, expected in (("a", {"weights": None}, 1), ("b", {"weights": "w.pt"}, 0)):
+        setup = toy_setup(tmp_path / name)
+        config = {**setup.config, "backbone": backbone}
+        run(replace(setup, config=config, dry_run=True))
+        assert capsys.readouterr().err.count("backbone.weights=download") == expected
