@@ -34,6 +34,8 @@ class DSMTLAL(GroupMethod):
         held_out_share: Of the training examples, on which the search moves the architecture.
         architecture_lr: Of the search's Adam on the logits of branch points and weights.
         architecture_decay: Its weight decay.
+        weight_lr: Of the search's Adam on the logits of the weights; None for `architecture_lr`. The
+            mass moves to the task of the smallest held-out loss, the faster the larger it is.
     """
 
     takes_weighting = False
@@ -48,11 +50,13 @@ class DSMTLAL(GroupMethod):
         held_out_share: float = 0.2,
         architecture_lr: float = 1e-4,
         architecture_decay: float = 1e-5,
+        weight_lr: float | None = None,
     ) -> None:
         self.gate: GateKind = gate
         self.alpha_init, self.learnable_gate = alpha_init, learnable_gate
         self.learn_w, self.held_out_share = learn_w, held_out_share
         self.architecture_lr, self.architecture_decay = architecture_lr, architecture_decay
+        self.weight_lr = weight_lr
 
     def collect(self, lab: Lab) -> Plan:
         """Phase 1: the search; the plan's settings are `branch_points`, `branch_shares`, `weights`."""
@@ -65,6 +69,7 @@ class DSMTLAL(GroupMethod):
             held_out_share=self.held_out_share,
             architecture_lr=self.architecture_lr,
             architecture_decay=self.architecture_decay,
+            weight_lr=self.weight_lr,
         )
         lab.say(
             f"Search: {model.shared_stage_passes} encoder modules run in a pass of all tasks; "

@@ -84,9 +84,7 @@ class BranchSearch(MultiTaskModel):
 
     def shared_parameters(self) -> list[nn.Parameter]:
         """The public encoder's, and the weights' logits."""
-        logits = self.weight_logits
-        own = [logits] if isinstance(logits, nn.Parameter) else []
-        return [*self.public.parameters(), *own]
+        return [*self.public.parameters(), *self.weight_parameters()]
 
     def task_parameters(self, task: TaskName) -> list[nn.Parameter]:
         """The private encoder's, the head's, and the branch points' logits."""
@@ -95,9 +93,12 @@ class BranchSearch(MultiTaskModel):
 
     def architecture(self) -> list[nn.Parameter]:
         """The logits of branch points and, if they are searched, of weights."""
+        return [*self.branch_logits.values(), *self.weight_parameters()]
+
+    def weight_parameters(self) -> list[nn.Parameter]:
+        """The logits of the weights; none if these are not searched."""
         logits = self.weight_logits
-        own = [logits] if isinstance(logits, nn.Parameter) else []
-        return [*self.branch_logits.values(), *own]
+        return [logits] if isinstance(logits, nn.Parameter) else []
 
     def branch_shares(self, task: TaskName) -> Tensor:
         """beta_t: [P], in [0, 1], of sum 1."""

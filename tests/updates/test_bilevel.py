@@ -166,6 +166,25 @@ def test_weights_of_losses_stay_equal_unless_searched() -> None:
     assert len(rule.architecture) == 3
 
 
+def test_weights_of_losses_may_move_at_a_rate_of_their_own() -> None:
+    moved = {}
+    for rate in (None, 0.0, 0.1):
+        rule = ready(search(), architecture_lr=0.01, weight_lr=rate, architecture_decay=0.0)
+        rule.held_out = batch(8)
+        rule.step(batch())
+        model = rule.model
+        assert isinstance(model, BranchSearch)
+        moved[rate] = (model.weight_logits.detach(), model.branch_logits["a"].detach())
+    assert torch.equal(moved[0.0][0], torch.zeros(3))
+    torch.testing.assert_close(moved[0.1][0], 10 * moved[None][0], rtol=1e-5, atol=0)
+    assert torch.equal(moved[0.1][1], moved[None][1])
+
+
+def test_a_rate_below_0_is_refused() -> None:
+    with pytest.raises(ValueError, match="weight_lr = -1"):
+        Bilevel(weight_lr=-1.0)
+
+
 def test_ties_go_to_the_first_branch_point() -> None:
     assert search().learned()["branch_points"] == dict.fromkeys(NAMES, 1)
 
