@@ -12,7 +12,6 @@ from mtlrun.networks.branch_search import BranchSearch
 from mtlrun.networks.gate import GateKind
 from mtlrun.updates.bilevel import Bilevel
 from mtlrun.updates.joint import Joint
-from mtlrun.weightings.equal import Equal
 from mtlrun.weightings.fixed import Fixed
 
 
@@ -87,10 +86,6 @@ class DSMTLAL(GroupMethod):
 
     def train(self, lab: Lab, plan: Plan) -> dict[Group, Fitted]:
         """Phase 2: the branched network, from its initial weights on all training examples."""
-        if not isinstance(lab.make_weighting(), Equal):
-            lab.say(
-                "Warning: `weighting` has no effect: dsmtl_al searches the weights of the losses."
-            )
         return {group: self._fit(lab, group, plan) for group in plan.groups}
 
     def _fit(self, lab: Lab, group: Group, plan: Plan) -> Fitted:

@@ -2,7 +2,6 @@
 
 import copy
 import json
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,6 @@ from mtlrun.methods.dsmtl_al import DSMTLAL
 from mtlrun.networks.branch_search import BranchSearch
 from mtlrun.networks.hard_sharing import HardSharing
 from mtlrun.updates.bilevel import Bilevel
-from mtlrun.weightings.fixed import Fixed
 from tests.toy import NAMES, ToyBackbone, ToyData, toy_setup
 
 TASKS = ToyData().tasks
@@ -265,16 +263,10 @@ def test_the_plan_names_branch_points_and_weights_and_can_be_edited(tmp_path: Pa
         run(toy_setup(tmp_path / "third", method=DSMTLAL(), plan=path))
 
 
-def test_the_search_tells_its_passes_and_that_a_weighting_has_no_effect(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_search_tells_its_passes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(toy_setup(tmp_path / "plain", method=DSMTLAL()))
     said = capsys.readouterr().err
     assert "Search: 11 encoder modules run in a pass of all tasks; 18 " in said
-    assert "has no effect" not in said
-    setup = toy_setup(tmp_path / "fixed", method=DSMTLAL())
-    run(replace(setup, make_weighting=lambda: Fixed([1.0, 1.0, 1.0])))
-    assert "Warning: `weighting` has no effect" in capsys.readouterr().err
 
 
 def test_a_dry_run_passes_both_phases(tmp_path: Path) -> None:
