@@ -22,8 +22,11 @@ class DSMTLAL(GroupMethod):
     Differs: unspecified there and decided here: the held-out share and the architecture's rate
     (those of the authors' earlier program), the search's length (trainer.collect_epochs), and
     that everything is initialised anew before phase 2. Phase 2's losses are weighed by the
-    searched weights, of sum 1; there is no other `weighting=`. The search ends with its last step:
-    `trainer.select` and `trainer.patience` are phase 2's alone.
+    searched weights, of sum 1; there is no other `weighting=`. Public and private encoders begin at
+    the same weights in both phases, as pretrained ones do: but for rounding and dropout, the first
+    step of the search finds no gradient for the branch points, and that of phase 2 none for the
+    gates. The search ends with its last step: `trainer.select` and `trainer.patience` are phase 2's
+    alone.
 
     Args:
         gate: How alpha is parametrised: "clamp", "sigmoid", "softmax2" or "hard".

@@ -19,9 +19,11 @@ class BranchSearch(MultiTaskModel):
 
     Source: Deep Safe Multi-Task Learning, Section 6: p = 1 is a private encoder, p = P the
     public one; beta_t is the softmax of P logits, the weights of the losses that of T logits.
-    Differs: the mode of batch norm is not in the paper. Private batch norm sees up to P inputs in
-    one pass; in training each is normalised by its own statistics, in evaluation by their running
-    mixture, so that only the architecture is taken from this model.
+    Differs: where all encoders begin at the same weights, as in `dsmtl_al`, every branch is the same
+    function at first, and beta has no gradient, but for rounding and dropout, until the first steps
+    of the encoders part them. The mode of batch norm is not in the paper. Private batch norm sees up
+    to P inputs in one pass; in training each is normalised by its own statistics, in evaluation by
+    their running mixture, so that only the architecture is taken from this model.
 
     Public modules run once a pass, whatever the numbers of tasks and branch points; private module
     k of a task runs k times, once for every branch point up to it, on inputs that differ. That is

@@ -19,11 +19,16 @@ class DSMTL(MultiTaskModel):
     Source: Deep Safe Multi-Task Learning, Sections 4.1 (gates) and 6 (branches): with branch
     points p_t the private encoder begins at module p_t, on what the public modules before it make
     of x; p_t = 1 is a whole private encoder, p_t = P none, and then there is no gate.
-    Differs: where the features are several tensors, all are mixed.
+    Differs: where the features are several tensors, all are mixed. Of the authors' earlier program
+    three variants are left out: gates of two independent sigmoids, one for the public and one for the
+    private encoder, whose sum is not 1; a separate optimizer or a second level for alpha, which is a
+    parameter like the others here; and batch norm that is frozen everywhere.
 
     The public encoder's parameters are shared; private modules, gate and head are the task's own.
     Private modules before a branch point, and public ones that no task reads, are not built.
-    `alpha_t = 0` is single-task training, `alpha_t = 1` hard sharing.
+    `alpha_t = 0` is single-task training; `alpha_t = 1` is hard sharing where the encoders are mixed
+    after the last module, and else hard sharing of the modules up to `gate_position` with private
+    ones after it.
 
     Args:
         public: The public encoder f_S of P - 1 stages.
