@@ -1,6 +1,7 @@
 """One pass of a shared encoder for inputs that differ from task to task."""
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ def encoded_by_task(
     joint = encode(torch.cat([inputs[task] for task in tasks]))
     found, begin = {}, 0
     for task in tasks:
-        end = begin + len(inputs[task])
-        found[task] = pytree.tree_map_only(Tensor, lambda whole, b=begin, e=end: whole[b:e], joint)
-        begin = end
+        rows = slice(begin, begin + len(inputs[task]))
+        found[task] = pytree.tree_map_only(Tensor, itemgetter(rows), joint)
+        begin = rows.stop
     return found

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -97,7 +97,7 @@ class Bilevel(UpdateRule):
         super().setup(model, tasks, make_optimizer, settings)
         weights = self.search.weight_parameters()
         own = {id(p) for p in weights}
-        groups = [
+        groups: list[dict[str, Any]] = [
             {"params": [p for p in self.architecture if id(p) not in own]},
             {"params": weights, "lr": self.weight_lr},
         ]
