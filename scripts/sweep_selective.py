@@ -16,6 +16,8 @@ times as many batches, to tell the effect of more steps from that of groups.
 
 delta_m is the mean over tasks of the mean over their metrics of the relative change to the single-task
 model of the same seed, in percent, on the test split: mean and sample standard deviation over seeds.
+All metrics of a task count here, as the rooms' tables are of no paper; a run's own table counts the
+leading one, as the paper.
 The column of a task is its leading metric's mean. Rows whose training diverges are empty, as the
 paper's. Paper's settings but for those of the rooms' recipe and a warm-up as short as the training.
 """

@@ -74,6 +74,11 @@ class DataSource(Identified):
     tasks: tuple[Task, ...]
     inputs: InputSpec
 
+    @property
+    def trained_on_val(self) -> str | None:
+        """The setting that holds the split `val` out, where it is part of what is trained on; else None."""
+        return None
+
     @abstractmethod
     def split(self, name: SplitName) -> Split:
         """The examples of a split, opened on first use.

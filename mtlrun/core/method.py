@@ -63,6 +63,8 @@ class UpdateRule(Identified):
         optimizers: Whose learning rates the schedule sets, once a batch.
         held_out_share: Of the training examples, in [0, 1), that no step's batch is drawn from.
         held_out: A batch of those for the step to come; None where the share is 0.
+        takes_last: Whether training takes its whole budget and its last weights, whatever `select`
+            and `patience` say: for models of which evaluations say nothing.
     """
 
     model: MultiTaskModel
@@ -71,6 +73,7 @@ class UpdateRule(Identified):
     optimizers: list[torch.optim.Optimizer]
     held_out_share: float = 0.0
     held_out: Batch | None = None
+    takes_last: ClassVar[bool] = False
 
     def setup(
         self,
@@ -343,9 +346,11 @@ class Method(Identified):
 
     Attributes:
         takes_weighting: Whether it trains anything by the configured weighting.
+        plans_by_val: Whether its plan is chosen by scores on the validation split.
     """
 
     takes_weighting: ClassVar[bool] = True
+    plans_by_val: ClassVar[bool] = False
 
     def collect(self, lab: Lab) -> Plan:
         """Phase 1; by default nothing is collected and all tasks are one group."""

@@ -57,6 +57,11 @@ class ListedSource(DataSource):
         self.size = (size[0], size[1])
         self.inputs = InputSpec("image", (3, *self.size))
 
+    @property
+    def trained_on_val(self) -> str | None:
+        """A share of 0 holds nothing out."""
+        return "data.val_share=0.1" if self.val_share == 0 else None
+
     def identity(self) -> dict[str, Any]:
         """The files stand for the folder; which tasks there are is the training's to tell.
 

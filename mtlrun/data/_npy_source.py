@@ -44,6 +44,11 @@ class NpySource(DenseSource):
             files.name, own, root=str(files.root), tasks=tasks, size=size, augment=augment
         )
 
+    @property
+    def trained_on_val(self) -> str | None:
+        """A share of 0 holds nothing out."""
+        return "data.val_share=0.1" if self.val_share == 0 else None
+
     def examples(self, split: SplitName) -> list[str]:
         """The files of a split, as PART/NUMBER.
 

@@ -110,6 +110,11 @@ class Taskonomy(DataSource):
         self.tasks = tuple(make_task(name, self.scaling) for name in _chosen(tasks))
         self.inputs = InputSpec("image", (3, self.size, self.size))
 
+    @property
+    def trained_on_val(self) -> str | None:
+        """Where the validation buildings are trained on too."""
+        return "data.train_on_val=false" if self.train_on_val else None
+
     def identity(self) -> dict[str, Any]:
         """Names of pictures and lengths of files stand for the folder; which tasks there are is the training's to tell.
 

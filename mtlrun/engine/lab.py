@@ -3,7 +3,7 @@
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -25,7 +25,7 @@ from mtlrun.engine.given import read_affinity
 from mtlrun.engine.interrupt import deferred
 from mtlrun.engine.loader import EvalLoader, TrainLoader, held_out
 from mtlrun.engine.progress import Speaker
-from mtlrun.engine.settings import RunSetup
+from mtlrun.engine.settings import RunSetup, TrainerSettings
 from mtlrun.engine.store import Entry, Store
 
 Phase = Literal["collect", "train"]
@@ -188,7 +188,7 @@ class Workbench:
         return read_fitted(entry, reused=False)
 
     def _training(self, entry: Entry, wanted: Assignment) -> Training:
-        trainer = self.setup.trainer
+        trainer = self._trainer(wanted.rule)
         model = self._on_device(wanted.model)
         tasks = tuple(task for task in model.tasks if task.name in wanted.tasks)
         wanted.rule.setup(model, tasks, self.setup.make_optimizer, step_settings(trainer))
@@ -281,7 +281,7 @@ class Workbench:
         return read_fitted(entry)
 
     def _entry(self, wanted: Assignment) -> Entry:
-        trainer = self.setup.trainer
+        trainer = self._trainer(wanted.rule)
         looks = trainer.select == "best_val" or trainer.patience is not None
         splits = self._splits_statistics(wanted.model)
         return self._store.entry(
@@ -308,6 +308,10 @@ class Workbench:
             }
             | ({"processes": num_processes()} if splits else {})
         )
+
+    def _trainer(self, rule: UpdateRule) -> TrainerSettings:
+        trainer = self.setup.trainer
+        return replace(trainer, select="last", patience=None) if rule.takes_last else trainer
 
     def _epochs(self, phase: Phase) -> int:
         trainer = self.setup.trainer

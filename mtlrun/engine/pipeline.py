@@ -11,6 +11,7 @@ from mtlrun.core.files import write_whole
 from mtlrun.core.grouping import Group
 from mtlrun.core.method import Fitted
 from mtlrun.engine import distributed
+from mtlrun.engine.chosen_on_val import chosen_on_training_data, warning_of
 from mtlrun.engine.device import deterministic_algorithms
 from mtlrun.engine.files import write_json, write_text
 from mtlrun.engine.given import check_given, check_plan, read_plan
@@ -86,6 +87,7 @@ def _run(setup: RunSetup, lab: Workbench, illustrate: Illustrate | None) -> Outc
         if setup.logger is not None and distributed.is_first():
             lab.tracker = setup.logger(setup.config, setup.folder)
     _say_header(setup, lab)
+    dishonest = _warn_of_val(lab, chosen_on_training_data(setup, None))
     begin = time.monotonic()
     plan = given if given is not None else distributed.from_first(setup.method.collect(lab))
     check_plan(plan, lab.tasks)
@@ -95,6 +97,7 @@ def _run(setup: RunSetup, lab: Workbench, illustrate: Illustrate | None) -> Outc
     if distributed.is_first() and not setup.dry_run:
         write_text(setup.folder / "plan.json", plan.to_json() + "\n")
     lab.say("Groups: " + "; ".join("+".join(group.tasks) for group in plan.groups))
+    _warn_of_val(lab, [x for x in chosen_on_training_data(setup, plan) if x not in dishonest])
     trainings = {} if setup.phase == "collect" else setup.method.train(lab, plan)
     for key in lab.without_effect():
         lab.say(f"Warning: `{key}` has no effect: nothing in this run asks for it.")
@@ -115,6 +118,18 @@ def _say_header(setup: RunSetup, lab: Workbench) -> None:
         f"seed {setup.seed}, device {lab.device}"
     )
     lab.say(f"Folder: {setup.folder}")
+    if setup.config.get("backbone", {}).get("weights", "") is None:
+        lab.say(
+            f"Random initial weights: backbone.weights is null, and papers begin "
+            f"{choices.get('backbone')} at pretrained ones. Set backbone.weights=download, or to a "
+            f"state_dict file."
+        )
+
+
+def _warn_of_val(lab: Workbench, chosen: list[str]) -> list[str]:
+    if chosen:
+        lab.say(warning_of(lab.setup, chosen))
+    return chosen
 
 
 def _write(

@@ -31,9 +31,10 @@ class TrainerSettings:
         eval_every: Epochs between two evaluations on the validation split.
         eval_batches: Batches after which an evaluation is cut short; None for the whole split.
         select: The weights that are kept: the last, or those with the least sum of validation
-            losses. The test split never chooses.
+            losses. The test split never chooses; where `val` is trained on (`data.val_share=0`) it is
+            training data that does, with a warning.
         patience: Evaluations without a better sum of validation losses after which training
-            stops; None for never.
+            stops, with the same warning; None for never.
         precision: Of forward passes.
         clip_norm: The largest norm of all gradients together; None for no limit.
         num_workers: Processes that load data; 0 for none.

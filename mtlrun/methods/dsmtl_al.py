@@ -12,7 +12,6 @@ from mtlrun.networks.branch_search import BranchSearch
 from mtlrun.networks.gate import GateKind
 from mtlrun.updates.bilevel import Bilevel
 from mtlrun.updates.joint import Joint
-from mtlrun.weightings.equal import Equal
 from mtlrun.weightings.fixed import Fixed
 
 
@@ -23,7 +22,11 @@ class DSMTLAL(GroupMethod):
     Differs: unspecified there and decided here: the held-out share and the architecture's rate
     (those of the authors' earlier program), the search's length (trainer.collect_epochs), and
     that everything is initialised anew before phase 2. Phase 2's losses are weighed by the
-    searched weights, of sum 1; there is no other `weighting=`.
+    searched weights, of sum 1; there is no other `weighting=`. Public and private encoders begin at
+    the same weights in both phases, as pretrained ones do: but for rounding and dropout, the first
+    step of the search finds no gradient for the branch points, and that of phase 2 none for the
+    gates. The search ends with its last step: `trainer.select` and `trainer.patience` are phase 2's
+    alone.
 
     Args:
         gate: How alpha is parametrised: "clamp", "sigmoid", "softmax2" or "hard".
@@ -33,6 +36,8 @@ class DSMTLAL(GroupMethod):
         held_out_share: Of the training examples, on which the search moves the architecture.
         architecture_lr: Of the search's Adam on the logits of branch points and weights.
         architecture_decay: Its weight decay.
+        weight_lr: Of the search's Adam on the logits of the weights; None for `architecture_lr`. The
+            mass moves to the task of the smallest held-out loss, the faster the larger it is.
     """
 
     takes_weighting = False
@@ -47,11 +52,13 @@ class DSMTLAL(GroupMethod):
         held_out_share: float = 0.2,
         architecture_lr: float = 1e-4,
         architecture_decay: float = 1e-5,
+        weight_lr: float | None = None,
     ) -> None:
         self.gate: GateKind = gate
         self.alpha_init, self.learnable_gate = alpha_init, learnable_gate
         self.learn_w, self.held_out_share = learn_w, held_out_share
         self.architecture_lr, self.architecture_decay = architecture_lr, architecture_decay
+        self.weight_lr = weight_lr
 
     def collect(self, lab: Lab) -> Plan:
         """Phase 1: the search; the plan's settings are `branch_points`, `branch_shares`, `weights`."""
@@ -64,6 +71,7 @@ class DSMTLAL(GroupMethod):
             held_out_share=self.held_out_share,
             architecture_lr=self.architecture_lr,
             architecture_decay=self.architecture_decay,
+            weight_lr=self.weight_lr,
         )
         lab.say(
             f"Search: {model.shared_stage_passes} encoder modules run in a pass of all tasks; "
@@ -81,10 +89,6 @@ class DSMTLAL(GroupMethod):
 
     def train(self, lab: Lab, plan: Plan) -> dict[Group, Fitted]:
         """Phase 2: the branched network, from its initial weights on all training examples."""
-        if not isinstance(lab.make_weighting(), Equal):
-            lab.say(
-                "Warning: `weighting` has no effect: dsmtl_al searches the weights of the losses."
-            )
         return {group: self._fit(lab, group, plan) for group in plan.groups}
 
     def _fit(self, lab: Lab, group: Group, plan: Plan) -> Fitted:

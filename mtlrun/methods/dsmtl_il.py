@@ -18,10 +18,13 @@ class DSMTLIL(GroupMethod):
     """Trains the single-task models, freezes them, and trains a public encoder and gates beside them.
 
     Source: Deep Safe Multi-Task Learning, Section 4.2 (Eq. 3), "DSMTL-IL".
-    Differs: losses are combined by `weighting=`, summed by default; the paper averages them. The
+    Differs: losses are combined by `weighting=`. The recipes of the paper's data (nyuv2, cityscapes,
+    pascal_context, taskonomy) average them, as the paper; on other data they are summed. The
     paper does not name the mode of batch norm in the frozen parts: they are in evaluation mode, so
     that `alpha = 0` is the single-task model exactly. With `keep=best` a task is served by its
-    single-task model where that is better on the validation split. The lengths of the stages are
+    single-task model where that is better on the validation split; where that split is trained on, as
+    by default on nyuv2, cityscapes and pascal_context (`data.val_share=0`, as in the paper), the choice
+    is made on training data, and a warning and result.json say so. The lengths of the stages are
     not in the paper: stage 1 takes trainer.collect_epochs, by default as many as stage 2, and is then
     the training of `single_task`.
 

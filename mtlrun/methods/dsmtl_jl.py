@@ -12,7 +12,12 @@ class DSMTLJL(GroupMethod):
     """Trains public encoder, private encoders, gates and heads together.
 
     Source: Deep Safe Multi-Task Learning, Section 4.3 (Eq. 4), "DSMTL-JL".
-    Differs: losses are combined by `weighting=`, summed by default; the paper averages them.
+    Differs: losses are combined by `weighting=`. The recipes of the paper's data (nyuv2, cityscapes,
+    pascal_context, taskonomy) average them, as the paper; on other data they are summed.
+    Public and private encoders begin at the same weights, as pretrained ones do, so that the extremes
+    are the single-task and the hard sharing models bit for bit; the paper does not tell how they
+    begin. While they are alike alpha has no gradient but for rounding and dropout: the encoders'
+    own gradients, of which the public one has all tasks', part them first.
 
     Args:
         gate: How alpha is parametrised: "clamp", "sigmoid", "softmax2" or "hard".

@@ -14,8 +14,13 @@ class Optimal(GroupMethod):
     Differs: chosen by the mean over tasks of the relative change of the leading metric to the
     single-task training on the validation split, so that tasks of different units weigh alike.
 
+    Where `val` is trained on (`data.val_share=0`) that choice says nothing of new examples, and a warning
+    says so.
+
     T tasks take 2**T - 1 trainings, fewer with `solver.max_size`.
     """
+
+    plans_by_val = True
 
     def collect(self, lab: Lab) -> Plan:
         """Phase 1 trains all candidates; phase 2 finds the chosen ones in the store."""

@@ -11,6 +11,7 @@ from mtlrun.core.batch import TaskName
 from mtlrun.core.model import Backbone, Features, MultiTaskModel
 from mtlrun.core.seeding import seeded
 from mtlrun.core.task import Task
+from mtlrun.networks._by_task import encoded_by_task
 
 
 class BranchSearch(MultiTaskModel):
@@ -18,9 +19,11 @@ class BranchSearch(MultiTaskModel):
 
     Source: Deep Safe Multi-Task Learning, Section 6: p = 1 is a private encoder, p = P the
     public one; beta_t is the softmax of P logits, the weights of the losses that of T logits.
-    Differs: the mode of batch norm is not in the paper. Private batch norm sees up to P inputs in
-    one pass; in training each is normalised by its own statistics, in evaluation by their running
-    mixture, so that only the architecture is taken from this model.
+    Differs: where all encoders begin at the same weights, as in `dsmtl_al`, every branch is the same
+    function at first, and beta has no gradient, but for rounding and dropout, until the first steps
+    of the encoders part them. The mode of batch norm is not in the paper. Private batch norm sees up
+    to P inputs in one pass; in training each is normalised by its own statistics, in evaluation by
+    their running mixture, so that only the architecture is taken from this model.
 
     Public modules run once a pass, whatever the numbers of tasks and branch points; private module
     k of a task runs k times, once for every branch point up to it, on inputs that differ. That is
@@ -70,13 +73,7 @@ class BranchSearch(MultiTaskModel):
         """The inputs, what the public modules put out, and their features; by task where inputs are."""
         if not isinstance(inputs, Mapping):
             return self._public_pass(inputs)
-        sizes = [len(inputs[task]) for task in tasks]
-        joint = self._public_pass(torch.cat([inputs[task] for task in tasks]))
-        found: dict[TaskName, Any] = {}
-        for k, task in enumerate(tasks):
-            begin, end = sum(sizes[:k]), sum(sizes[: k + 1])
-            found[task] = pytree.tree_map(lambda whole, b=begin, e=end: whole[b:e], joint)
-        return {"by_task": found}
+        return {"by_task": encoded_by_task(self._public_pass, inputs, tasks)}
 
     def decode(self, features: Features, tasks: Sequence[TaskName]) -> dict[TaskName, Any]:
         """Each task's head on the mean of its branches."""
@@ -89,9 +86,7 @@ class BranchSearch(MultiTaskModel):
 
     def shared_parameters(self) -> list[nn.Parameter]:
         """The public encoder's, and the weights' logits."""
-        logits = self.weight_logits
-        own = [logits] if isinstance(logits, nn.Parameter) else []
-        return [*self.public.parameters(), *own]
+        return [*self.public.parameters(), *self.weight_parameters()]
 
     def task_parameters(self, task: TaskName) -> list[nn.Parameter]:
         """The private encoder's, the head's, and the branch points' logits."""
@@ -100,9 +95,12 @@ class BranchSearch(MultiTaskModel):
 
     def architecture(self) -> list[nn.Parameter]:
         """The logits of branch points and, if they are searched, of weights."""
+        return [*self.branch_logits.values(), *self.weight_parameters()]
+
+    def weight_parameters(self) -> list[nn.Parameter]:
+        """The logits of the weights; none if these are not searched."""
         logits = self.weight_logits
-        own = [logits] if isinstance(logits, nn.Parameter) else []
-        return [*self.branch_logits.values(), *own]
+        return [logits] if isinstance(logits, nn.Parameter) else []
 
     def branch_shares(self, task: TaskName) -> Tensor:
         """beta_t: [P], in [0, 1], of sum 1."""

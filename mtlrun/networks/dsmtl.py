@@ -3,14 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
-import torch
 from torch import nn
-from torch.utils import _pytree as pytree
 
 from mtlrun.core.batch import TaskName
 from mtlrun.core.model import Backbone, Features, MultiTaskModel
 from mtlrun.core.seeding import seeded
 from mtlrun.core.task import Task
+from mtlrun.networks._by_task import encoded_by_task
 from mtlrun.networks.gate import Gate, GateKind, mixed
 
 
@@ -20,11 +19,16 @@ class DSMTL(MultiTaskModel):
     Source: Deep Safe Multi-Task Learning, Sections 4.1 (gates) and 6 (branches): with branch
     points p_t the private encoder begins at module p_t, on what the public modules before it make
     of x; p_t = 1 is a whole private encoder, p_t = P none, and then there is no gate.
-    Differs: where the features are several tensors, all are mixed.
+    Differs: where the features are several tensors, all are mixed. Of the authors' earlier program
+    three variants are left out: gates of two independent sigmoids, one for the public and one for the
+    private encoder, whose sum is not 1; a separate optimizer or a second level for alpha, which is a
+    parameter like the others here; and batch norm that is frozen everywhere.
 
     The public encoder's parameters are shared; private modules, gate and head are the task's own.
     Private modules before a branch point, and public ones that no task reads, are not built.
-    `alpha_t = 0` is single-task training, `alpha_t = 1` hard sharing.
+    `alpha_t = 0` is single-task training; `alpha_t = 1` is hard sharing where the encoders are mixed
+    after the last module, and else hard sharing of the modules up to `gate_position` with private
+    ones after it.
 
     Args:
         public: The public encoder f_S of P - 1 stages.
@@ -92,15 +96,8 @@ class DSMTL(MultiTaskModel):
     def encode(self, inputs: Any, tasks: Sequence[TaskName]) -> Features:
         """The inputs, what the public modules put out, and their features; by task where inputs are."""
         if not isinstance(inputs, Mapping):
-            return {"inputs": inputs} | self._public_pass(inputs)
-        sizes = [len(inputs[task]) for task in tasks]
-        joint = self._public_pass(torch.cat([inputs[task] for task in tasks]))
-        found: dict[TaskName, Any] = {}
-        for k, task in enumerate(tasks):
-            begin, end = sum(sizes[:k]), sum(sizes[: k + 1])
-            own = pytree.tree_map(lambda whole, b=begin, e=end: whole[b:e], joint)
-            found[task] = {"inputs": inputs[task]} | own
-        return {"by_task": found}
+            return self._public_pass(inputs)
+        return {"by_task": encoded_by_task(self._public_pass, inputs, tasks)}
 
     def decode(self, features: Features, tasks: Sequence[TaskName]) -> dict[TaskName, Any]:
         """Each task's private modules, gate and head."""
@@ -157,13 +154,14 @@ class DSMTL(MultiTaskModel):
     def _gates(self) -> dict[TaskName, Gate]:
         return {task: gate for task, gate in self.gates.items() if isinstance(gate, Gate)}
 
-    def _public_pass(self, hidden: Any) -> dict[str, Any]:
-        outputs = []
+    def _public_pass(self, inputs: Any) -> dict[str, Any]:
+        outputs, hidden = [], inputs
         for stage in self.public.stages[: self.gate_position]:
             hidden = stage(hidden)
             outputs.append(hidden)
         whole = self.gate_position == self.num_stages
-        return {"outputs": outputs, "features": self.public.merge(outputs) if whole else None}
+        features = self.public.merge(outputs) if whole else None
+        return {"inputs": inputs, "outputs": outputs, "features": features}
 
     def _decode(self, features: Mapping[str, Any], task: TaskName) -> Any:
         return self.heads[task](self.representation(features, task))

@@ -16,6 +16,8 @@ class Gate(nn.Module):
     """A scalar alpha in [0, 1], the same for every example.
 
     Source: DSMTL, Section 4.1; its earlier program has `softmax2` and `hard`.
+    Differs: "sigmoid" is one logit, for alpha and 1 - alpha. That program's variant of sigmoids has
+    two, one of the public and one of the private encoder, whose sum is free; it is left out.
 
     Args:
         kind: "clamp" for a number that `project` brings back to [0, 1] after a step; "sigmoid" of

@@ -25,9 +25,10 @@ def relative_change(value: float, reference: float, *, higher_is_better: bool) -
 def delta_m(scores: Scores, reference: Scores, directions: Directions) -> float | None:
     """Mean over tasks of the mean over their metrics of the signed relative change, in percent.
 
-    Source: Maninis et al., Attentive Single-Tasking of Multiple Tasks, CVPR 2019, arXiv:1904.08918,
-    with one metric a task; the mean inside a task first as in Deep Safe Multi-Task Learning,
-    Section 7.1, whose Delta_I is this as a share.
+    Source: Maninis et al., Attentive Single-Tasking of Multiple Tasks, CVPR 2019, arXiv:1904.08918, and
+    Selective Task Group Updates, Section 5, where one metric of each task counts: give the
+    directions of `leading_alone`. With those of all metrics this is 100 times `delta_i`, and what
+    papers on NYUv2 in the files of MTAN call Delta_m.
 
     Args:
         scores: By task, by metric.
@@ -43,6 +44,16 @@ def delta_m(scores: Scores, reference: Scores, directions: Directions) -> float 
     if not changes or len(known) < len(changes):
         return None
     return statistics.fmean(known)
+
+
+def leading_alone(directions: Directions, leading: Mapping[str, str]) -> Directions:
+    """The directions of one metric a task, those that `delta_m` counts.
+
+    Args:
+        directions: By task, by metric.
+        leading: The metric of each task that counts.
+    """
+    return {task: {leading[task]: own[leading[task]]} for task, own in directions.items()}
 
 
 def task_change(
@@ -63,7 +74,7 @@ def task_change(
 
 
 def delta_i(scores: Scores, reference: Scores, directions: Directions) -> float | None:
-    """`delta_m` as a share instead of percent, as Deep Safe Multi-Task Learning prints it.
+    """The mean over all metrics of all tasks, inside each task first, as a share, as Deep Safe Multi-Task Learning prints it.
 
     Source: Deep Safe Multi-Task Learning, Section 7.1, Delta_I.
 

@@ -13,6 +13,7 @@ from mtlrun.reports.aggregates import (
     Scores,
     delta_i,
     delta_m,
+    leading_alone,
     mean_and_std,
     relative_change,
     safeness,
@@ -101,7 +102,7 @@ def rows(result: Result) -> list[Row]:
 
 
 def totals(result: Result) -> list[Total]:
-    """`delta_m`; `delta_i` and `safeness` where there is a reference; the sum of a shared leading metric.
+    """`delta_m` of leading metrics; `delta_i` and `safeness` where there is a reference; the sum of a shared leading metric.
 
     Where several groups may serve a task, both once for the groups chosen on the validation split
     and once for those chosen on the test split, which is PTG's published rule (Section 5.1).
@@ -116,10 +117,11 @@ def totals(result: Result) -> list[Total]:
         choices = [(chosen_on, _draws(result)), (other, [alternative["test"]])]
     directions = {task["name"]: task["directions"] for task in result["tasks"]}
     leading = {task["name"]: task["metrics"][0] for task in result["tasks"]}
+    counted = leading_alone(directions, leading)
     reference = _reference(result)
     found = []
     for split, draws in choices:
-        value, std = mean_and_std([delta_m(scores, reference, directions) for scores in draws])
+        value, std = mean_and_std([delta_m(scores, reference, counted) for scores in draws])
         found.append(Total("delta_m", split, value, std, None))
     for name, measure in (("delta_i", delta_i), ("safeness", safeness)):
         for split, draws in choices:
@@ -151,6 +153,9 @@ def print_summary(result: Result, console: Console) -> None:
         for number in totals(result):
             _say(console, _total_line(number))
         _print_missing(result, console)
+        chosen = result.get("chosen_on_training_data")
+        if chosen:
+            _say(console, f"chosen on training data: {', '.join(chosen)}", style="dim")
     else:
         _say(console, "collected and planned only; nothing was trained on the plan")
     for name in ("plan", "affinity"):  # else the groups would pass for the method's own

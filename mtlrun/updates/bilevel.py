@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,10 @@ class SearchModel(Protocol):
         """Moved on held-out examples."""
         ...
 
+    def weight_parameters(self) -> list[nn.Parameter]:
+        """Those of the architecture that the losses' weights are made of."""
+        ...
+
     def loss_weights(self) -> Tensor:
         """[T], with the graph that leads to them."""
         ...
@@ -42,14 +46,20 @@ class Bilevel(UpdateRule):
     Differs: order of the two steps, optimizer and rate of the architecture are not in the paper:
     the held-out batch comes first, and Adam has the rate and weight decay of its earlier program.
 
+    The architecture is that of the last step, whatever `trainer.select` and `trainer.patience` say:
+    evaluations of the search's model say little (see `BranchSearch`), and none chooses.
+
     Args:
         held_out_share: Of the training examples, which only the architecture sees.
         architecture_lr: Of the architecture's Adam; the schedule's factor applies to it too.
         architecture_decay: Its weight decay.
+        weight_lr: The rate of the losses' weights in it; None for `architecture_lr`.
 
     Raises:
-        ValueError: If the share does not lie between 0 and 1.
+        ValueError: If the share does not lie between 0 and 1, or the rate is below 0.
     """
+
+    takes_last = True
 
     def __init__(
         self,
@@ -57,14 +67,21 @@ class Bilevel(UpdateRule):
         held_out_share: float = 0.2,
         architecture_lr: float = 1e-4,
         architecture_decay: float = 1e-5,
+        weight_lr: float | None = None,
     ) -> None:
         if not 0 < held_out_share < 1:
             raise ValueError(
                 f"`held_out_share` should lie between 0 and 1. Found `held_out_share = "
                 f"{held_out_share}`. Set method.held_out_share."
             )
+        if weight_lr is not None and weight_lr < 0:
+            raise ValueError(
+                f"`weight_lr` should be 0 or more. Found `weight_lr = {weight_lr}`. Set "
+                f"method.weight_lr, or null for architecture_lr."
+            )
         self.held_out_share = held_out_share
         self.architecture_lr, self.architecture_decay = architecture_lr, architecture_decay
+        self.weight_lr = architecture_lr if weight_lr is None else weight_lr
 
     def setup(
         self,
@@ -78,10 +95,14 @@ class Bilevel(UpdateRule):
         self.search: SearchModel = model
         self.architecture = model.architecture()
         super().setup(model, tasks, make_optimizer, settings)
+        weights = self.search.weight_parameters()
+        own = {id(p) for p in weights}
+        groups: list[dict[str, Any]] = [
+            {"params": [p for p in self.architecture if id(p) not in own]},
+            {"params": weights, "lr": self.weight_lr},
+        ]
         self.optimizers.append(
-            torch.optim.Adam(
-                self.architecture, lr=self.architecture_lr, weight_decay=self.architecture_decay
-            )
+            torch.optim.Adam(groups, lr=self.architecture_lr, weight_decay=self.architecture_decay)
         )
 
     def trained_parameters(self) -> list[nn.Parameter]:

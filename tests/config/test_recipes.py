@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import pytest
+
+from mtlrun._catalogue import conf_folder
 from mtlrun.config import compose
 
 
@@ -44,3 +47,40 @@ def test_pascal_context_is_that_of_dsmtl() -> None:
         assert len(values["data"]["tasks"]) == 4
         assert not values["data"]["augment"]
         assert values["data"]["normals_loss"] == "cosine"
+
+
+@pytest.mark.parametrize("data", ["nyuv2", "cityscapes", "pascal_context", "taskonomy"])
+def test_dsmtls_recipes_average_the_losses(data: str) -> None:
+    for method in ("dsmtl_jl", "dsmtl_il", "hps"):
+        assert composed(f"data={data}", f"method={method}")[1]["weighting"]["reduction"] == "mean"
+    assert "reduction" not in composed(f"data={data}", "weighting=uw")[1]["weighting"]
+
+
+def test_other_papers_sum_the_losses_also_on_the_same_data() -> None:
+    for words in (
+        ["experiment=ptg/max_size_taskonomy"],
+        ["experiment=ptg/min_size_taskonomy"],
+        ["recipe=pascal_context_selective"],
+        ["recipe=taskonomy_selective"],
+        ["data=celeba"],
+    ):
+        assert composed(*words)[1]["weighting"]["reduction"] == "sum"
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        *(
+            f"data={name}"
+            for name in ("nyuv2", "cityscapes", "pascal_context", "taskonomy", "nyudv2")
+        ),
+        *(f"recipe={name}_selective" for name in ("pascal_context", "taskonomy")),
+    ],
+)
+def test_recipes_of_papers_with_pretrained_encoders_say_so_and_take_a_file(word: str) -> None:
+    choices, values = composed(word)
+    text = (conf_folder() / "recipe" / f"{choices['recipe']}.yaml").read_text()
+    assert "weights: null # paper: pretrained on ImageNet" in text
+    assert values["backbone"]["weights"] is None
+    assert composed(word, "backbone.weights=a.pt")[1]["backbone"]["weights"] == "a.pt"
+    assert "weights" not in composed(word, "backbone=resnet_small")[1]["backbone"]

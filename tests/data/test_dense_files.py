@@ -160,3 +160,8 @@ def test_metrics_are_those_that_delta_i_of_the_papers_tables_takes_the_mean_of(r
     }
     streets = {task.name: list(task.metrics) for task in Cityscapes(root=str(root)).tasks}
     assert streets == {name: found[name] for name in ("segmentation", "depth")}
+
+
+def test_a_share_of_0_is_told_to_train_on_val_with_the_way_out(root: Path) -> None:
+    assert NYUv2(root=str(root)).trained_on_val == "data.val_share=0.1"
+    assert NYUv2(root=str(root), val_share=0.1).trained_on_val is None

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -439,3 +440,64 @@ def test_patience_ends_a_training_and_best_val_keeps_its_best_weights(tmp_path: 
     kept = sum(scores["loss"] for scores in training["scores"]["val"].values())
     assert kept == pytest.approx(min(losses))
     assert training["num_steps"] == 5 * len(losses)
+
+
+class Unheld(ToyData):
+    """Trains on its split `val`."""
+
+    @property
+    def trained_on_val(self) -> str | None:
+        return "data.share=0.1"
+
+
+@pytest.mark.parametrize(
+    ("trainer", "chosen"),
+    [
+        ({}, ["the group that serves a, b"]),
+        (
+            {"select": "best_val", "patience": 2},
+            [
+                "the weights (trainer.select=best_val)",
+                "the end of training (trainer.patience)",
+                "the group that serves a, b",
+            ],
+        ),
+    ],
+)
+def test_what_is_chosen_on_training_data_is_warned_of_and_marked(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    trainer: dict[str, object],
+    chosen: list[str],
+) -> None:
+    path = tmp_path / "plan.json"
+    path.write_text(Plan((Group.of(NAMES), Group.of(["a", "b"]))).to_json())
+    outcome = run(toy_setup(tmp_path, data=Unheld(), plan=path, trainer=trainer))
+    said = " ".join(capsys.readouterr().err.split())
+    assert outcome.result["chosen_on_training_data"] == chosen
+    assert said.count("Warning") == len({text.startswith("the group") for text in chosen})
+    for text in chosen:
+        assert text in said
+    assert "Set data.share=0.1" in said
+    honest = run(toy_setup(tmp_path / "honest", plan=path, trainer=trainer))
+    assert honest.result["chosen_on_training_data"] == []
+    assert "training data" not in capsys.readouterr().err
+
+
+def test_a_plan_by_val_is_chosen_on_training_data_where_the_last_weights_are_not(
+    tmp_path: Path,
+) -> None:
+    best = run(toy_setup(tmp_path / "optimal", data=Unheld(), method=Optimal()))
+    assert best.result["chosen_on_training_data"][0] == "the plan"
+    joint = run(toy_setup(tmp_path / "hps", data=Unheld()))
+    assert joint.result["chosen_on_training_data"] == []
+
+
+def test_random_weights_where_papers_have_pretrained_ones_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, backbone, expected in (("a", {"weights": None}, 1), ("b", {"weights": "w.pt"}, 0)):
+        setup = toy_setup(tmp_path / name)
+        config = {**setup.config, "backbone": backbone}
+        run(replace(setup, config=config, dry_run=True))
+        assert capsys.readouterr().err.count("backbone.weights=download") == expected

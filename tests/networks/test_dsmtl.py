@@ -136,6 +136,14 @@ def test_an_early_gate_is_followed_by_private_modules() -> None:
     assert not list(model.public.stages[1].parameters())
 
 
+def test_an_early_gate_at_1_shares_the_modules_before_it_only() -> None:
+    model, of = dsmtl(gate_position=1, alpha_init=1.0, learnable_gate=False), batch()
+    private = model.private["a"]
+    assert isinstance(private, ToyBackbone)
+    expected = model.heads["a"](private.stages[1](model.public.stages[0](of.inputs)))
+    torch.testing.assert_close(model(of.inputs, ["a"])["a"], expected, rtol=1e-12, atol=0)
+
+
 def test_a_branch_point_past_the_last_module_is_hard_sharing() -> None:
     model, of = dsmtl(branch_points=dict.fromkeys(NAMES, 3)), batch()
     shared = HardSharing(encoder("public"), TASKS, seed=0).double()
@@ -169,8 +177,9 @@ def test_positions_out_of_range_are_refused(settings: dict[str, Any], message: s
         dsmtl(**settings)
 
 
-def test_an_input_for_every_task_is_encoded_in_one_public_pass() -> None:
-    model, of = dsmtl().eval(), batch()
+@pytest.mark.parametrize("gate_position", [None, 1])
+def test_an_input_for_every_task_is_encoded_in_one_public_pass(gate_position: int | None) -> None:
+    model, of = dsmtl(gate_position=gate_position).eval(), batch()
     assert isinstance(of.inputs, Tensor)
     parts = dict(zip(NAMES, of.inputs.split([2, 3, 3]), strict=True))
     found = model(parts, NAMES)

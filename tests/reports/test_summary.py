@@ -5,6 +5,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from mtlrun.core.data import DataSource
+from mtlrun.data.celeba import CelebA
+from mtlrun.data.nyudv2 import NYUDv2
+from mtlrun.data.pascal_context import PASCALContext
 from mtlrun.reports.summary import print_summary, rows, totals
 
 
@@ -62,6 +66,41 @@ def test_delta_i_is_a_share_and_safeness_counts_tasks_no_worse_than_alone(
     assert safeness.value == pytest.approx(250 / 3)
     assert safeness.std == pytest.approx(100 / 3 / 2**0.5)
     assert "safeness 83 % +- 24 % over draws" in printed(result)
+
+
+def test_delta_m_counts_the_leading_metric_of_a_task_and_delta_i_all(
+    result: dict[str, Any],
+) -> None:
+    before = {number.name: number.value for number in totals(result)}
+    result["tasks"][0] = {
+        "name": "HUFL",
+        "metrics": ["mae", "r2"],
+        "directions": {"r2": True, "mae": False},  # the order of `metrics` counts
+    }
+    for scores, value in (("scores", 0.6), ("single_task", 0.5), ("scores_test_selected", 0.6)):
+        for split in ("val", "test"):
+            path = ("HUFL", split) if scores == "single_task" else (split, "HUFL")
+            result[scores][path[0]][path[1]]["r2"] = value
+    after = {number.name: number.value for number in totals(result)}
+    assert after["delta_m"] == before["delta_m"]
+    # HUFL's part is the mean of 0.03/0.64 less error and 0.1/0.5 more r2.
+    expected = ((0.03 / 0.64 + 0.2) / 2 + 0.02 / 0.37 - 0.01 / 0.15) / 3
+    assert after["delta_i"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("data", "leading"),
+    [  # Golden: the metric columns of Tables 2 and 3 of Selective Task Group Updates; PTG's Table 2.
+        (NYUDv2(), ("miou", "rmse", "mean_angle", "ods_f")),
+        (PASCALContext(tasks=None), ("miou", "miou", "max_f", "ods_f", "mean_angle")),
+        (CelebA(), ("error",) * 9),
+    ],
+    ids=["nyudv2", "pascal_context", "celeba"],
+)
+def test_leading_metrics_are_the_columns_of_the_papers_that_print_delta_m(
+    data: DataSource, leading: tuple[str, ...]
+) -> None:
+    assert tuple(task.leading_metric for task in data.tasks) == leading
 
 
 def test_nothing_is_said_of_safety_without_a_reference(result: dict[str, Any]) -> None:

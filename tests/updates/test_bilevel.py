@@ -2,7 +2,6 @@
 
 import copy
 import json
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,6 @@ from mtlrun.methods.dsmtl_al import DSMTLAL
 from mtlrun.networks.branch_search import BranchSearch
 from mtlrun.networks.hard_sharing import HardSharing
 from mtlrun.updates.bilevel import Bilevel
-from mtlrun.weightings.fixed import Fixed
 from tests.toy import NAMES, ToyBackbone, ToyData, toy_setup
 
 TASKS = ToyData().tasks
@@ -166,6 +164,25 @@ def test_weights_of_losses_stay_equal_unless_searched() -> None:
     assert len(rule.architecture) == 3
 
 
+def test_weights_of_losses_may_move_at_a_rate_of_their_own() -> None:
+    moved = {}
+    for rate in (None, 0.0, 0.1):
+        rule = ready(search(), architecture_lr=0.01, weight_lr=rate, architecture_decay=0.0)
+        rule.held_out = batch(8)
+        rule.step(batch())
+        model = rule.model
+        assert isinstance(model, BranchSearch)
+        moved[rate] = (model.weight_logits.detach(), model.branch_logits["a"].detach())
+    assert torch.equal(moved[0.0][0], torch.zeros(3))
+    torch.testing.assert_close(moved[0.1][0], 10 * moved[None][0], rtol=1e-5, atol=0)
+    assert torch.equal(moved[0.1][1], moved[None][1])
+
+
+def test_a_rate_below_0_is_refused() -> None:
+    with pytest.raises(ValueError, match="weight_lr = -1"):
+        Bilevel(weight_lr=-1.0)
+
+
 def test_ties_go_to_the_first_branch_point() -> None:
     assert search().learned()["branch_points"] == dict.fromkeys(NAMES, 1)
 
@@ -246,17 +263,24 @@ def test_the_plan_names_branch_points_and_weights_and_can_be_edited(tmp_path: Pa
         run(toy_setup(tmp_path / "third", method=DSMTLAL(), plan=path))
 
 
-def test_the_search_tells_its_passes_and_that_a_weighting_has_no_effect(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_search_tells_its_passes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(toy_setup(tmp_path / "plain", method=DSMTLAL()))
     said = capsys.readouterr().err
     assert "Search: 11 encoder modules run in a pass of all tasks; 18 " in said
-    assert "has no effect" not in said
-    setup = toy_setup(tmp_path / "fixed", method=DSMTLAL())
-    run(replace(setup, make_weighting=lambda: Fixed([1.0, 1.0, 1.0])))
-    assert "Warning: `weighting` has no effect" in capsys.readouterr().err
 
 
 def test_a_dry_run_passes_both_phases(tmp_path: Path) -> None:
     run(toy_setup(tmp_path, method=DSMTLAL(), dry_run=True))
+
+
+def test_evaluations_choose_nothing_of_the_search(tmp_path: Path) -> None:
+    choosy: dict[str, Any] = {"select": "best_val", "patience": 1}
+    searches = []
+    for name, trainer in (("last", {}), ("best", choosy)):
+        setup = toy_setup(tmp_path / name, method=DSMTLAL(), make_backbone=PLAIN, trainer=trainer)
+        found = run(setup).result["trainings"]
+        searches += [training for training in found if training["phase"] == "collect"]
+    last, best = searches
+    assert best["key"] == last["key"]
+    assert best["num_steps"] == last["num_steps"]
+    assert best["learned"] == last["learned"]

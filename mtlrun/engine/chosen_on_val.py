@@ -1,0 +1,41 @@
+"""What a run chooses by the split `val`, which is no honest judge where it is trained on."""
+
+from mtlrun.core.grouping import Plan
+from mtlrun.engine.settings import RunSetup
+
+
+def chosen_on_training_data(setup: RunSetup, plan: Plan | None) -> list[str]:
+    """What is chosen by `val` although the data trains on it, in words; nothing where it is held out.
+
+    Args:
+        setup: Of the run.
+        plan: Whose overlapping groups are chosen among; None before there is one.
+    """
+    if setup.data.trained_on_val is None:
+        return []
+    trainer, found = setup.trainer, []
+    if trainer.select == "best_val":
+        found.append("the weights (trainer.select=best_val)")
+    if trainer.patience is not None:
+        found.append("the end of training (trainer.patience)")
+    if setup.method.plans_by_val and setup.plan is None:
+        found.append("the plan")
+    if plan is not None and setup.select_on == "val":
+        groupings = plan.draws or (plan.groups,)
+        served = [[task for group in own for task in group.serves] for own in groupings]
+        twice = [
+            task.name
+            for task in setup.data.tasks
+            if any(own.count(task.name) > 1 for own in served)
+        ]
+        found += [f"the group that serves {', '.join(twice)}"] if twice else []
+    return found
+
+
+def warning_of(setup: RunSetup, chosen: list[str]) -> str:
+    """The line about such choices."""
+    return (
+        f"Warning: {' and '.join(chosen)} will be chosen on training data: the split `val` is part of "
+        f"what is trained on, and says nothing about new examples. Set {setup.data.trained_on_val} to "
+        f"hold examples out."
+    )
