@@ -14,10 +14,8 @@ walk back once a task. `groups` is the mean number of groups, `steps` that of ba
 training, `seconds` the time of a seed's trainings; `hps equal x2` and `x3` are trained on two and three
 times as many batches, to tell the effect of more steps from that of groups.
 
-delta_m is the mean over tasks of the mean over their metrics of the relative change to the single-task
-model of the same seed, in percent, on the test split: mean and sample standard deviation over seeds.
-All metrics of a task count here, as the rooms' tables are of no paper; a run's own table counts the
-leading one, as the paper.
+delta_m is the mean over tasks of the relative change of their leading metric to the single-task model of
+the same seed, in percent, on the test split: mean and sample standard deviation over seeds.
 The column of a task is its leading metric's mean. Rows whose training diverges are empty, as the
 paper's. Paper's settings but for those of the rooms' recipe and a warm-up as short as the training.
 """
@@ -35,7 +33,7 @@ import _sweep
 from _sweep import DIVERGED, Result, common, deviation, seconds, table, write
 
 from mtlrun._catalogue import options as files_of
-from mtlrun.reports.aggregates import delta_m
+from mtlrun.reports.aggregates import delta_m, leading_alone
 
 TASKS = ("segmentation", "depth", "normals", "edges", "keypoints")
 BATCHES_TO_WARM_UP = 16
@@ -207,7 +205,9 @@ def main() -> None:
 
 def _delta(result: Result, reference: Result) -> float:
     directions = {task["name"]: task["directions"] for task in result["tasks"]}
-    found = delta_m(result["scores"]["test"], reference["scores"]["test"], directions)
+    leading = {task["name"]: task["metrics"][0] for task in result["tasks"]}
+    counted = leading_alone(directions, leading)
+    found = delta_m(result["scores"]["test"], reference["scores"]["test"], counted)
     if found is None:
         raise ValueError(
             f"Every metric should be finite, and not 0 for the single-task models. Found "
