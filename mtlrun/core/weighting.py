@@ -90,7 +90,10 @@ class LossWeighting(Weighting):
 
 
 class GramianWeighting(Weighting):
-    """Weighs the gradients by their inner products; no gradient is kept.
+    """Weighs the gradients by their inner products.
+
+    Of layers with few rows (`mtlrun.core.layers`) no gradient is formed; those of the other layers are
+    held for all T tasks until their inner products are taken. Then one more backward pass follows.
 
     The shared parameters get the weighted sum of the tasks' gradients; every task's own parameters
     get its gradient times `head_weights`.
