@@ -1,5 +1,6 @@
 """Groups of tasks step one after another on each batch, and are formed by what their steps did."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -80,10 +81,7 @@ class Selective(UpdateRule):
         noise: Noise = "shared",
         loss_weights: Mapping[TaskName, float] | None = None,
     ) -> None:
-        if not 0 < beta <= 1:
-            raise ValueError(
-                f"`beta` should be above 0 and at most 1. Found `beta = {beta}`. Set method.beta."
-            )
+        _check_ranges(beta, warmup, head_lr_mult, loss_weights or {})
         self.tracking: dict[str, Any] = {
             "grouping": grouping,
             "seed": seed,
@@ -190,6 +188,30 @@ class Selective(UpdateRule):
                     parameter.grad = torch.zeros_like(parameter)
         self._stepped |= set(group)
         return self.move(self.optimizers[0])
+
+
+def _check_ranges(
+    beta: float, warmup: int, head_lr_mult: HeadRate, loss_weights: Mapping[TaskName, float]
+) -> None:
+    if not 0 < beta <= 1:
+        raise ValueError(
+            f"`beta` should be above 0 and at most 1. Found `beta = {beta}`. Set method.beta."
+        )
+    if warmup < 0:
+        raise ValueError(
+            f"`warmup` should be 0 or more batches. Found `warmup = {warmup}`. Set method.warmup."
+        )
+    if head_lr_mult != "num_tasks" and not 0 < head_lr_mult < math.inf:
+        raise ValueError(
+            f"`head_lr_mult` should be num_tasks or a finite number above 0. Found "
+            f"`head_lr_mult = {head_lr_mult}`. Set method.head_lr_mult."
+        )
+    for task, weight in loss_weights.items():
+        if not 0 <= weight < math.inf:
+            raise ValueError(
+                f"`loss_weights` should be finite and 0 or more. Found {weight} for task `{task}`. "
+                f"Set method.loss_weights."
+            )
 
 
 def _multiply_rate(

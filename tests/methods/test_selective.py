@@ -57,6 +57,12 @@ def test_a_key_that_is_set_wins_over_the_variant() -> None:
         (["method.grouping=nearest"], "method.grouping"),
         (["method.order=sideways"], "method.order"),
         (["method.head_lr_mult=fast"], "method.head_lr_mult"),
+        (["method.head_lr_mult=0"], "method.head_lr_mult"),
+        (["method.head_lr_mult=-1"], "method.head_lr_mult"),
+        (["method.head_lr_mult=.nan"], "method.head_lr_mult"),
+        (["method.warmup=-5"], "method.warmup"),
+        (["method.loss_weights={depth: -1}"], "method.loss_weights"),
+        (["method.loss_weights={depth: .inf}"], "method.loss_weights"),
     ],
 )
 def test_settings_out_of_range_are_refused_before_data_is_read(
