@@ -110,6 +110,7 @@ class SelectiveUpdates(GroupMethod):
         self.grouping: GroupingName = self.settings.pop("grouping")
         self.settings |= {"beta": beta, "order": order, "loss_weights": dict(loss_weights or {})}
         self.groups, self.num_groups = groups, num_groups
+        self.given = frozenset(chosen)
         self._rule(SIMPLE["all"](), seed=0)  # refuses numbers out of range
         if self.grouping == "random":
             self._random()
@@ -165,9 +166,29 @@ class SelectiveUpdates(GroupMethod):
 
     def _warn(self, lab: Lab) -> None:
         """Names settings without effect."""
-        for name, own in (("groups", "static"), ("num_groups", "random")):
-            if getattr(self, name) is not None and self.grouping != own:
-                lab.say(f"Warning: `method.{name}` has no effect without method.grouping={own}.")
+        without = {
+            name: f"without method.grouping={own}"
+            for name, own in (("groups", "static"), ("num_groups", "random"))
+            if getattr(self, name) is not None and self.grouping != own
+        }
+        chosen = f"with method.grouping={self.grouping}"
+        if "warmup" in self.given and not self._reads_affinity():
+            without["warmup"] = f"{chosen}, which reads no affinity"
+        if self.grouping == "all":
+            without |= dict.fromkeys(self.given & {"frozen_heads"}, chosen)
+            if self.settings["order"] != "random":
+                without["order"] = chosen
+        for name, why in without.items():
+            lab.say(f"Warning: `method.{name}` has no effect {why}.")
+
+    def _reads_affinity(self) -> bool:
+        makers: Mapping[str, type[Grouping]] = {
+            "static": Static,
+            "random": Random,
+            "affinity_propagation": AffinityPropagation,
+            **SIMPLE,
+        }
+        return makers[self.grouping].reads_affinity
 
 
 def _affinity(fitted: Fitted) -> Affinity:

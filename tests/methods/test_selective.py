@@ -1,6 +1,7 @@
 """The method of selective updates: variants, what it refuses and warns of, and whole runs."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -89,15 +90,29 @@ def test_settings_that_do_not_fit_the_tasks_are_refused(
     assert not list((tmp_path / "store").rglob("*.json"))
 
 
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({}, []),
+        ({"groups": [["a"]], "num_groups": 2}, ["groups", "num_groups"]),
+        ({"warmup": 3, "order": "backward", "frozen_heads": "zero_grad"}, []),
+        ({"grouping": "affinity_propagation", "warmup": 3}, []),
+        ({"grouping": "singletons", "warmup": 3, "order": "backward"}, ["warmup"]),
+        ({"grouping": "random", "warmup": 3}, ["warmup"]),
+        ({"grouping": "static", "groups": [["a", "b"], ["c"]], "warmup": 3}, ["warmup"]),
+        ({"grouping": "all", "variant": "code"}, []),
+        (
+            {"grouping": "all", "warmup": 3, "order": "backward", "frozen_heads": "zero_grad"},
+            ["warmup", "frozen_heads", "order"],
+        ),
+    ],
+)
 def test_settings_without_effect_are_named(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    settings: dict[str, Any], named: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    method = SelectiveUpdates(groups=[["a"]], num_groups=2)
-    setup = toy_setup(tmp_path, method=method)
-    run(setup)
-    said = capsys.readouterr().err
-    for word in ("`method.groups`", "`method.num_groups`"):
-        assert f"Warning: {word} has no effect" in said
+    run(toy_setup(tmp_path, method=SelectiveUpdates(**settings), dry_run=True))
+    said = re.findall(r"Warning: `method\.(\w+)` has no effect", capsys.readouterr().err)
+    assert said == named
 
 
 def test_a_run_leaves_affinity_groups_and_figures(tmp_path: Path) -> None:
