@@ -1,8 +1,7 @@
 """Groups of tasks step one after another on each batch, and are formed by what their steps did."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 from mtlrun.core.batch import Batch, TaskName
 from mtlrun.core.distributed import averaged
 from mtlrun.core.method import MakeOptimizer, StepOutput, StepSettings, UpdateRule
-from mtlrun.core.model import MultiTaskModel, task_losses
+from mtlrun.core.model import MultiTaskModel, task_losses, unmoved_statistics
 from mtlrun.core.seeding import RandomState
 from mtlrun.core.task import Task
 from mtlrun.updates._group_tracker import GroupTracker, Order
@@ -152,7 +151,7 @@ class Selective(UpdateRule):
             measured.append(losses.detach())
             norms.append(self._move(losses, group))
         if self.attribution == "exact":
-            with _without_statistics(self.model):
+            with unmoved_statistics(self.model):
                 measured.append(self._losses_for(batch, (), random))
         return measured, norms
 
@@ -223,18 +222,3 @@ def _multiply_rate(
     others = [parameter for parameter in group["params"] if id(parameter) not in ids]
     group["params"] = [parameter for parameter in group["params"] if id(parameter) in ids]
     optimizer.add_param_group({**group, "params": others, "lr": factor * group["lr"]})
-
-
-@contextmanager
-def _without_statistics(model: nn.Module) -> Iterator[None]:
-    """Batch norm takes the batch's statistics, as in training, and keeps its running ones."""
-    tracking: list[Any] = [
-        module for module in model.modules() if getattr(module, "track_running_stats", False)
-    ]
-    for module in tracking:
-        module.track_running_stats = False
-    try:
-        yield
-    finally:
-        for module in tracking:
-            module.track_running_stats = True
