@@ -27,6 +27,7 @@ class GroupTracker:
         conflict: Of two tasks of a group.
         self_update: Of a task's entry for itself.
         divide_by_group_size: Whether a change is shared among the group's tasks first.
+        repeats_single: Whether a batch's only group steps twice.
     """
 
     def __init__(
@@ -41,22 +42,25 @@ class GroupTracker:
         conflict: Conflict,
         self_update: SelfUpdate,
         divide_by_group_size: bool,
+        repeats_single: bool = False,
     ) -> None:
         self.tasks, self.grouping = tuple(tasks), grouping
         self.warmup, self.order, self.beta = warmup, order, beta
         self.conflict: Conflict = conflict
         self.self_update: SelfUpdate = self_update
         self.divide_by_group_size = divide_by_group_size
+        self.repeats_single = repeats_single
         self._generator = generator_for(seed, "groups")
         size = len(self.tasks)
         self.affinity = torch.zeros(size, size, dtype=torch.float64)
         self.groups: Partition = tuple((task,) for task in range(size))
         self._num_batches = 0
-        self._num_groups = 0  # of all batches together
+        self._num_groups = 0  # of all batches together, as the next
+        self._num_steps = 0
         self._together = torch.zeros(size, size, dtype=torch.int64)
 
     def next_groups(self) -> Partition:
-        """The groups of the next batch, in the order in which they step."""
+        """The groups of the next batch, in the order of their steps."""
         if self._num_batches >= self.warmup or not self.grouping.reads_affinity:
             self.groups = self.grouping.partition(self.affinity, self.groups, self._generator)
         self._num_batches += 1
@@ -64,13 +68,11 @@ class GroupTracker:
         for group in self.groups:
             members = torch.tensor(group)
             self._together[members[:, None], members] += 1
-        if self.order == "random":
-            drawn = torch.randperm(len(self.groups), generator=self._generator).tolist()
-            return tuple(self.groups[k] for k in drawn)
-        if self.order in ("forward", "backward"):
-            return self.groups if self.order == "forward" else self.groups[::-1]
-        places = [self.order.index(task) for task in self.tasks]
-        return tuple(sorted(self.groups, key=lambda group: min(places[task] for task in group)))
+        order = self._ordered()
+        if self.repeats_single and len(order) == 1:
+            order = order * 2
+        self._num_steps += len(order)
+        return order
 
     def credit(self, group: Sequence[int], before: Tensor, after: Tensor) -> None:
         """Takes in what a group did.
@@ -98,9 +100,10 @@ class GroupTracker:
         return found
 
     def learned(self) -> dict[str, Any]:
-        """The affinity, the last batch's groups, and how often tasks shared one."""
+        """The affinity, the last batch's groups, how often tasks shared one, and steps a batch."""
         return {
             "groups_per_batch": {"mean": self._mean_groups(), "last": len(self.groups)},
+            "steps_per_batch": self._num_steps / max(self._num_batches, 1),
             "last_groups": [[self.tasks[task] for task in group] for group in self.groups],
             "co_grouping": self._by_names(self._together.double() / max(self._num_batches, 1)),
             "affinity": self._by_names(self.affinity),
@@ -113,6 +116,7 @@ class GroupTracker:
             "groups": [list(group) for group in self.groups],
             "num_batches": self._num_batches,
             "num_groups": self._num_groups,
+            "num_steps": self._num_steps,
             "together": self._together.clone(),
             "generator": self._generator.get_state(),
         }
@@ -123,8 +127,18 @@ class GroupTracker:
         self.affinity = state["affinity"].cpu().clone()
         self.groups = tuple(tuple(group) for group in state["groups"])
         self._num_batches, self._num_groups = state["num_batches"], state["num_groups"]
+        self._num_steps = state["num_steps"]
         self._together = state["together"].cpu().clone()
         self._generator.set_state(state["generator"].cpu())
+
+    def _ordered(self) -> Partition:
+        if self.order == "random":
+            drawn = torch.randperm(len(self.groups), generator=self._generator).tolist()
+            return tuple(self.groups[k] for k in drawn)
+        if self.order in ("forward", "backward"):
+            return self.groups if self.order == "forward" else self.groups[::-1]
+        places = [self.order.index(task) for task in self.tasks]
+        return tuple(sorted(self.groups, key=lambda group: min(places[task] for task in group)))
 
     def _mean_groups(self) -> float:
         return self._num_groups / max(self._num_batches, 1)

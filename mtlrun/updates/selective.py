@@ -90,6 +90,7 @@ class Selective(UpdateRule):
             "conflict": conflict,
             "self_update": self_update,
             "divide_by_group_size": divide_by_group_size,
+            "repeats_single": attribution == "lagged",
         }
         self.attribution, self.noise = attribution, noise
         self.head_lr_mult, self.frozen_heads = head_lr_mult, frozen_heads
@@ -114,8 +115,6 @@ class Selective(UpdateRule):
     def step(self, batch: Batch) -> StepOutput:
         """Steps every group once."""
         order = self.tracker.next_groups()
-        if self.attribution == "lagged" and len(order) == 1:
-            order = order * 2
         measured, norms = self._step_groups(batch, order)
         table = averaged(torch.stack(measured)).double().cpu()  # [passes, T]
         for k, group in enumerate(order if self.attribution == "exact" else order[1:]):
@@ -139,7 +138,7 @@ class Selective(UpdateRule):
         self._stepped = set(state["stepped"])
 
     def learned(self) -> Mapping[str, Any]:
-        """The tracked affinity, the groups of the last batch, and how often tasks shared one."""
+        """As `GroupTracker.learned`."""
         return self.tracker.learned()
 
     def _step_groups(self, batch: Batch, order: Partition) -> tuple[list[Tensor], list[Tensor]]:

@@ -29,8 +29,10 @@ def sweep():
         sys.path.remove(str(SCRIPTS))
 
 
-def result(value, *, groups=None):
-    learned = {} if groups is None else {"groups_per_batch": {"mean": groups, "last": 1}}
+def result(value, *, groups=None, steps=None):
+    learned = {}
+    if groups is not None:
+        learned = {"groups_per_batch": {"mean": groups, "last": 1}, "steps_per_batch": steps}
     return {
         "tasks": [{"name": "depth", "metrics": ["abs_error"], "directions": {"abs_error": False}}],
         "scores": {"test": {"depth": {"abs_error": value}}},
@@ -60,9 +62,11 @@ def test_every_row_is_a_configuration_and_no_two_of_a_table_are_the_same(sweep, 
 
 def test_a_line_is_the_mean_over_seeds_of_relative_changes(sweep):
     references = [result(1.0), result(2.0)]
-    line = sweep.line(sweep.OURS, [result(0.9, groups=1.5), result(1.6, groups=2.5)], references)
+    found = [result(0.9, groups=1.5, steps=2.0), result(1.6, groups=2.5, steps=3.0)]
+    line = sweep.line(sweep.OURS, found, references)
     assert (line["delta_m"], line["delta_m_std"]) == ("15.00", "7.07")  # of 10 and 20 percent
-    assert (line["groups"], line["steps"], line["seconds"]) == ("2.00", 200, 7)
+    assert (line["groups"], line["steps"], line["seconds"]) == ("2.00", 250, 7)
+    assert sweep.line(sweep.JOINT, references, references)["steps"] == 100
     assert line["depth abs_error"] == "1.25"
 
 
