@@ -29,8 +29,9 @@ class Selective(UpdateRule):
     Source: Selective Task Group Updates for Multi-Task Optimization, Algorithm 1. One optimizer
     holds all parameters, so that M groups are M of its steps; the schedule moves once a batch.
     Differs: a loss of 0 or less before a step leaves the affinity to its task as it is (as in the
-    published program; the paper's ratio is not defined there). Where the published program departs
-    from the paper, its way is an argument.
+    published program; the paper's ratio is not defined there). All passes of a batch draw alike
+    (noise="fresh": anew, as in the published program; the paper does not say), or dropout's draws
+    would pass for changes. Where else the program departs from the paper, its way is an argument.
 
     The pass after a group's step measures that step, and is the pass on which the next group steps:
     M + 1 passes for M groups, the last without a graph, and without a trace in batch norm's
