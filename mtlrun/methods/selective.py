@@ -128,8 +128,18 @@ class SelectiveUpdates(GroupMethod):
         chosen = [task.name for task in lab.tasks if task.name in set(tasks)]
         rule = self._rule(self._grouping(chosen), seed=lab.seed)
         fitted = lab.fit(rule, make_model(lab, chosen), chosen, phase="train")
-        if len(chosen) == len(lab.tasks) and "affinity" in fitted.learned:  # not in a dry run
+        if "affinity" not in fitted.learned:  # a dry run
+            return fitted
+        if len(chosen) == len(lab.tasks):
             lab.save_affinity(_affinity(fitted))
+        share, rounding = fitted.learned["below_rounding"], fitted.learned["rounding"]
+        if share > 0.5:
+            lab.say(
+                f"Warning: in {share:.0%} of the steps of {'+'.join(chosen)} the typical relative "
+                f"change of a loss lay below the spacing of floats ({rounding:.2g}): affinities, and "
+                f"groups formed by them, may be rounding. Set trainer.precision=fp32 or a larger "
+                f"optimizer.lr."
+            )
         return fitted
 
     def _rule(self, grouping: Grouping, *, seed: int) -> Selective:
@@ -195,4 +205,5 @@ def _affinity(fitted: Fitted) -> Affinity:
     """What was tracked, as it stood at the end."""
     tracked: Mapping[TaskName, Mapping[TaskName, float]] = fitted.learned["affinity"]
     values = np.array([[row[task] for task in fitted.tasks] for row in tracked.values()])
-    return Affinity(fitted.tasks, values, fitted.num_steps, "proximal")
+    details = {name: fitted.learned[name] for name in ("rounding", "below_rounding")}
+    return Affinity(fitted.tasks, values, fitted.num_steps, "proximal", details=details)

@@ -106,7 +106,13 @@ class Selective(UpdateRule):
     ) -> None:
         """Begins with every task alone and affinities of 0."""
         super().setup(model, tasks, make_optimizer, settings)
-        self.tracker = GroupTracker([task.name for task in self.tasks], **self.tracking)
+        half = settings.precision == "bf16"
+        computing = torch.bfloat16 if half else next(model.parameters()).dtype
+        self.tracker = GroupTracker(
+            [task.name for task in self.tasks],
+            rounding=torch.finfo(computing).eps,
+            **self.tracking,
+        )
         self._stepped: set[int] = set()
         mult = self.head_lr_mult
         factor = len(self.tasks) if mult == "num_tasks" else float(mult)

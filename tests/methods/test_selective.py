@@ -2,10 +2,13 @@
 
 import json
 import re
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from mtlrun.config import ConfigError, build, compose
 from mtlrun.core.batch import Batch
@@ -129,6 +132,22 @@ def test_a_run_leaves_affinity_groups_and_figures(tmp_path: Path) -> None:
     logged = [line for line in lines_of(found.folder) if "groups" in line]
     assert logged[0]["groups"] == 3.0
     assert logged[-1]["affinity/a/b"] == pytest.approx(affinity.values[0, 1], rel=0.5)
+
+
+@pytest.mark.parametrize(
+    ("lr", "precision", "warned"),
+    [(0.02, "fp32", False), (2e-6, "fp32", False), (2e-6, "bf16", True), (1e-12, "fp32", True)],
+)
+def test_changes_that_drown_in_rounding_are_warned_of_once(
+    lr: float, precision: str, warned: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    setup = toy_setup(tmp_path, method=SelectiveUpdates(), trainer={"precision": precision})
+    found = run(replace(setup, make_optimizer=partial(torch.optim.Adam, lr=lr)))
+    said = capsys.readouterr().err.count("may be rounding")
+    affinity = Affinity.from_json((found.folder / "affinity.json").read_text())
+    assert said == warned == (affinity.details["below_rounding"] > 0.5)
+    type_ = torch.bfloat16 if precision == "bf16" else torch.float32
+    assert affinity.details["rounding"] == torch.finfo(type_).eps
 
 
 def test_the_schedule_moves_once_a_batch(tmp_path: Path) -> None:

@@ -205,7 +205,17 @@ def test_the_log_holds_groups_affinities_and_the_first_losses() -> None:
     }  # fmt: skip
     assert (output.scalars["groups"], output.scalars["groups_mean"]) == (2.0, 2.0)
     assert output.scalars["affinity/a/b"] == pytest.approx(-0.44)
-    assert len(output.scalars) == 3 + 9
+    assert output.scalars["below_rounding"] == 0.0
+    assert len(output.scalars) == 4 + 9
+
+
+@pytest.mark.parametrize(("rate", "share"), [(0.1, 0.0), (1e-17, 1.0)])
+def test_steps_too_small_for_the_floats_are_counted(rate: float, share: float) -> None:
+    point = fixture_point()  # float64
+    rule = ready(point.model, [[0], [1, 2]], sgd(rate))
+    rule.step(point.batch)
+    assert rule.learned()["below_rounding"] == share
+    assert rule.learned()["rounding"] == torch.finfo(torch.float64).eps
 
 
 def test_half_precision_passes_train() -> None:
