@@ -100,7 +100,7 @@ class GroupTracker:
         )
 
     def scalars(self) -> dict[str, float]:
-        """The number of groups of the last batch, its mean over all, the affinities, and how many drown."""
+        """The number of groups of the last batch, its mean over all, the affinities, and the share of small steps."""
         found = {
             "groups": float(len(self.groups)),
             "groups_mean": self._mean_groups(),
