@@ -72,8 +72,11 @@ def selective(name: str, *words: str) -> Row:
 
 
 def grouped(grouping: str, *words: str) -> Row:
-    """Selective updates with another way to form groups."""
-    return selective(" ".join((grouping, *words)), f"method.grouping={grouping}", *words)
+    """Selective updates with another way to form groups; those that read no affinity need no warm-up."""
+    name, chosen = " ".join((grouping, *words)), (f"method.grouping={grouping}", *words)
+    if grouping in ("singletons", "random"):
+        return Row(f"selective {name}", ("method=selective", *chosen))
+    return selective(name, *chosen)
 
 
 def batched(row: Row, size: int) -> Row:

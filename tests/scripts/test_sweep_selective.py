@@ -47,6 +47,13 @@ def test_the_main_table_holds_every_weighting_and_both_variants(sweep):
     assert {"selective", "selective code"} <= set(names)
 
 
+def test_only_groupings_that_read_the_affinity_are_given_a_warm_up(sweep):
+    rows = sweep.tables()["grouping"]
+    warmed = {row.name for row in rows if any("method.warmup" in word for word in row.words)}
+    waiting = ("heterogeneous", "cliques", "affinity_propagation")
+    assert warmed == {"selective", *(f"selective {name}" for name in waiting)}
+
+
 @pytest.mark.slow
 def test_every_row_is_a_configuration_and_no_two_of_a_table_are_the_same(sweep, tmp_path):
     seen = {}
