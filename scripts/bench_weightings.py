@@ -2,6 +2,7 @@
 
     python scripts/bench_weightings.py                    # all workloads, weightings and libraries
     python scripts/bench_weightings.py --work mlp9 --only cagrad nash_mtl --quick
+    python scripts/bench_weightings.py --work vit5 --only selective
     python scripts/bench_weightings.py --device cuda
     pip install -e '.[bench]'                             # brings LibMTL and torchjd's solvers
 
@@ -9,8 +10,10 @@ Workloads: an MLP of 512, 512, 512 with 9 heads on 256 examples; ResNet-18 with 
 with 5 and 11 of them, on 4 images of 96 x 128. All contestants train the same model with the same Adam,
 fused unless `--adam plain`. Rounds go through all contestants in turn, each right after a step with
 equal weights; the ratio is the median over rounds. Ratios of libraries stand under their names: torchjd
-is its `mtl_backward` and `jac_to_grad`, LibMTL its HPS architecture with a weighting, both called as
-they document. A cell is empty where a library lacks the method, and says why where it fails.
+is its `mtl_backward` and `jac_to_grad`, autogram its engine for the Gramian of the shared encoder's
+gradients, LibMTL its HPS architecture with a weighting, all called as they document. Autogram works on a copy
+of the model, and weights the heads' gradients too. Rows `selective` are selective updates with the
+tasks dealt to 2 and 3 fixed groups, which take as many optimizer steps a batch. A cell is empty where a library lacks the method, and says why where it fails.
 
 The second table holds peak memory above the step with equal weights: on the CPU the resident set's, with
 an allocator that gives every tensor back at once.
@@ -19,11 +22,13 @@ To add a row, add a function that makes a step to `CONTESTANTS`.
 """
 
 import argparse
+import copy
 import ctypes
 import statistics
 import sys
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +37,18 @@ from _bench import console, show, write
 from bench_collect import Clock, Workload
 from torch import nn
 from torchjd import aggregation
+from torchjd.autogram import Engine
 from torchjd.autojac import jac_to_grad, mtl_backward
 
 from mtlrun._catalogue import options as files
 from mtlrun.config import compose
-from mtlrun.core.method import StepSettings
+from mtlrun.core.method import StepSettings, UpdateRule
 from mtlrun.core.model import task_losses
 from mtlrun.core.seeding import seeded
 from mtlrun.core.weighting import Weighting
+from mtlrun.updates._groupings import Static
 from mtlrun.updates.joint import Joint
+from mtlrun.updates.selective import Selective
 
 # A module that LibMTL 1.1.5 imports and torchvision has no longer.
 dropped = types.ModuleType("torchvision.models.utils")
@@ -53,6 +61,7 @@ except ImportError:
     LibMTL = None
 
 Step = Callable[[], object]
+SELECTIVE = "selective"
 WORKS = {
     "mlp9": ("mlp", 9),
     "resnet18x3": ("resnet18", 3),
@@ -69,6 +78,13 @@ TORCHJD: Mapping[str, Callable[[int], Any]] = {
     "imtl_g": lambda _: aggregation.IMTLG(),
     "aligned_mtl": lambda _: aggregation.AlignedMTL(),
     "graddrop": lambda _: aggregation.GradDrop(),
+}
+AUTOGRAM: Mapping[str, Callable[[], Any]] = {
+    "pcgrad": aggregation.PCGradWeighting,
+    "mgda": aggregation.MGDAWeighting,
+    "cagrad": lambda: aggregation.CAGradWeighting(c=0.5),
+    "imtl_g": aggregation.IMTLGWeighting,
+    "aligned_mtl": aggregation.AlignedMTLWeighting,
 }
 LIBMTL: Mapping[str, tuple[str, dict[str, Any]]] = {
     "equal": ("EW", {}),
@@ -123,7 +139,11 @@ class Bench:
 
 def ours(bench: Bench, weighting: Weighting) -> Step:
     """A step of the joint rule."""
-    rule = Joint(weighting)
+    return by_rule(bench, Joint(weighting))
+
+
+def by_rule(bench: Bench, rule: UpdateRule) -> Step:
+    """A step of any rule."""
     rule.setup(bench.work.model, bench.work.tasks, bench.adam, StepSettings())
 
     def step() -> None:
@@ -145,6 +165,23 @@ def torchjd_step(bench: Bench, aggregator: Any) -> Step:
         jac_to_grad(shared, aggregator)
         bench.optimizer.step()
         bench.optimizer.zero_grad()
+
+    return step
+
+
+def autogram_step(bench: Bench, weighting: Any) -> Step:
+    """A step by torchjd's engine for Gramians; its hooks stay on a copy of the model."""
+    model = copy.deepcopy(bench.work.model)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, fused=bench.fused)
+    engine = Engine(model.backbone, batch_dim=None)  # losses are means over the batch
+
+    def step() -> None:
+        batch = bench.batch()
+        losses = torch.stack(bench.losses(batch, model(batch.inputs, bench.names)))
+        weights = weighting(engine.compute_gramian(losses))
+        losses.backward(weights)
+        optimizer.step()
+        optimizer.zero_grad()
 
     return step
 
@@ -187,6 +224,32 @@ def own_contestants(bench: Bench, wanted: Sequence[str]) -> dict[str, Callable[[
     return made
 
 
+def selective_contestants(bench: Bench, wanted: Sequence[str]) -> dict[str, Callable[[], Step]]:
+    """Selective updates with fixed groups, which are credited with their own step or the one before."""
+    if SELECTIVE not in wanted:
+        return {}
+    tasks = range(len(bench.names))
+
+    def make(num_groups: int, attribution: Any) -> Step:
+        groups = Static([tasks[k::num_groups] for k in range(num_groups)])
+        return by_rule(bench, Selective(groups, seed=0, attribution=attribution))
+
+    return {
+        f"{SELECTIVE} M={count} {attribution}": partial(make, count, attribution)
+        for count in (2, 3)
+        for attribution in ("exact", "lagged")
+    }
+
+
+def autogram_contestants(bench: Bench, wanted: Sequence[str]) -> dict[str, Callable[[], Step]]:
+    """Its engine for Gramians by the weightings that need no more."""
+    return {
+        name: partial(lambda make: autogram_step(bench, make()), make)
+        for name, make in AUTOGRAM.items()
+        if name in wanted
+    }
+
+
 def torchjd_contestants(bench: Bench, wanted: Sequence[str]) -> dict[str, Callable[[], Step]]:
     """Its engine by every aggregator that it shares with us."""
     count = len(bench.names)
@@ -210,8 +273,9 @@ def libmtl_contestants(bench: Bench, wanted: Sequence[str]) -> dict[str, Callabl
 
 # By the name of a column: who competes, by row, each as a function that makes its step.
 CONTESTANTS: dict[str, Callable[[Bench, Sequence[str]], dict[str, Callable[[], Step]]]] = {
-    "mtlrun": own_contestants,
+    "mtlrun": lambda *of: own_contestants(*of) | selective_contestants(*of),
     "torchjd": torchjd_contestants,
+    "autogram": autogram_contestants,
     "LibMTL": libmtl_contestants,
 }
 
@@ -295,7 +359,7 @@ def main() -> None:
     """Measures, prints and writes the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--work", nargs="+", choices=WORKS, default=list(WORKS))
-    parser.add_argument("--only", nargs="+", default=list(files("weighting")), help="weightings")
+    parser.add_argument("--only", nargs="+", default=[*files("weighting"), SELECTIVE], help="rows")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--adam", choices=("fused", "plain"), default="fused")
     parser.add_argument("--device", default="cpu")

@@ -110,6 +110,7 @@ class SelectiveUpdates(GroupMethod):
         self.grouping: GroupingName = self.settings.pop("grouping")
         self.settings |= {"beta": beta, "order": order, "loss_weights": dict(loss_weights or {})}
         self.groups, self.num_groups = groups, num_groups
+        self.given = frozenset(chosen)
         self._rule(SIMPLE["all"](), seed=0)  # refuses numbers out of range
         if self.grouping == "random":
             self._random()
@@ -127,8 +128,18 @@ class SelectiveUpdates(GroupMethod):
         chosen = [task.name for task in lab.tasks if task.name in set(tasks)]
         rule = self._rule(self._grouping(chosen), seed=lab.seed)
         fitted = lab.fit(rule, make_model(lab, chosen), chosen, phase="train")
-        if len(chosen) == len(lab.tasks) and "affinity" in fitted.learned:  # not in a dry run
+        if "affinity" not in fitted.learned:  # a dry run
+            return fitted
+        if len(chosen) == len(lab.tasks):
             lab.save_affinity(_affinity(fitted))
+        share, rounding = fitted.learned["below_rounding"], fitted.learned["rounding"]
+        if share > 0.5:
+            lab.say(
+                f"Warning: in {share:.0%} of the steps of {'+'.join(chosen)} the typical relative "
+                f"change of a loss lay below the spacing of floats ({rounding:.2g}): affinities, and "
+                f"groups formed by them, may be rounding. Set trainer.precision=fp32 or a larger "
+                f"optimizer.lr."
+            )
         return fitted
 
     def _rule(self, grouping: Grouping, *, seed: int) -> Selective:
@@ -165,13 +176,34 @@ class SelectiveUpdates(GroupMethod):
 
     def _warn(self, lab: Lab) -> None:
         """Names settings without effect."""
-        for name, own in (("groups", "static"), ("num_groups", "random")):
-            if getattr(self, name) is not None and self.grouping != own:
-                lab.say(f"Warning: `method.{name}` has no effect without method.grouping={own}.")
+        without = {
+            name: f"without method.grouping={own}"
+            for name, own in (("groups", "static"), ("num_groups", "random"))
+            if getattr(self, name) is not None and self.grouping != own
+        }
+        chosen = f"with method.grouping={self.grouping}"
+        if "warmup" in self.given and not self._reads_affinity():
+            without["warmup"] = f"{chosen}, which reads no affinity"
+        if self.grouping == "all":
+            without |= dict.fromkeys(self.given & {"frozen_heads"}, chosen)
+            if self.settings["order"] != "random":
+                without["order"] = chosen
+        for name, why in without.items():
+            lab.say(f"Warning: `method.{name}` has no effect {why}.")
+
+    def _reads_affinity(self) -> bool:
+        makers: Mapping[str, type[Grouping]] = {
+            "static": Static,
+            "random": Random,
+            "affinity_propagation": AffinityPropagation,
+            **SIMPLE,
+        }
+        return makers[self.grouping].reads_affinity
 
 
 def _affinity(fitted: Fitted) -> Affinity:
     """What was tracked, as it stood at the end."""
     tracked: Mapping[TaskName, Mapping[TaskName, float]] = fitted.learned["affinity"]
     values = np.array([[row[task] for task in fitted.tasks] for row in tracked.values()])
-    return Affinity(fitted.tasks, values, fitted.num_steps, "proximal")
+    details = {name: fitted.learned[name] for name in ("rounding", "below_rounding")}
+    return Affinity(fitted.tasks, values, fitted.num_steps, "proximal", details=details)

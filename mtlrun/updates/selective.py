@@ -1,7 +1,7 @@
 """Groups of tasks step one after another on each batch, and are formed by what their steps did."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mtlrun.core.batch import Batch, TaskName
 from mtlrun.core.distributed import averaged
 from mtlrun.core.method import MakeOptimizer, StepOutput, StepSettings, UpdateRule
-from mtlrun.core.model import MultiTaskModel, task_losses
+from mtlrun.core.model import MultiTaskModel, task_losses, unmoved_statistics
 from mtlrun.core.seeding import RandomState
 from mtlrun.core.task import Task
 from mtlrun.updates._group_tracker import GroupTracker, Order
@@ -29,8 +29,9 @@ class Selective(UpdateRule):
     Source: Selective Task Group Updates for Multi-Task Optimization, Algorithm 1. One optimizer
     holds all parameters, so that M groups are M of its steps; the schedule moves once a batch.
     Differs: a loss of 0 or less before a step leaves the affinity to its task as it is (as in the
-    published program; the paper's ratio is not defined there). Where the published program departs
-    from the paper, its way is an argument.
+    published program; the paper's ratio is not defined there). All passes of a batch draw alike
+    (noise="fresh": anew, as in the published program; the paper does not say), or dropout's draws
+    would pass for changes. Where else the program departs from the paper, its way is an argument.
 
     The pass after a group's step measures that step, and is the pass on which the next group steps:
     M + 1 passes for M groups, the last without a graph, and without a trace in batch norm's
@@ -80,10 +81,7 @@ class Selective(UpdateRule):
         noise: Noise = "shared",
         loss_weights: Mapping[TaskName, float] | None = None,
     ) -> None:
-        if not 0 < beta <= 1:
-            raise ValueError(
-                f"`beta` should be above 0 and at most 1. Found `beta = {beta}`. Set method.beta."
-            )
+        _check_ranges(beta, warmup, head_lr_mult, loss_weights or {})
         self.tracking: dict[str, Any] = {
             "grouping": grouping,
             "seed": seed,
@@ -93,6 +91,7 @@ class Selective(UpdateRule):
             "conflict": conflict,
             "self_update": self_update,
             "divide_by_group_size": divide_by_group_size,
+            "repeats_single": attribution == "lagged",
         }
         self.attribution, self.noise = attribution, noise
         self.head_lr_mult, self.frozen_heads = head_lr_mult, frozen_heads
@@ -107,7 +106,13 @@ class Selective(UpdateRule):
     ) -> None:
         """Begins with every task alone and affinities of 0."""
         super().setup(model, tasks, make_optimizer, settings)
-        self.tracker = GroupTracker([task.name for task in self.tasks], **self.tracking)
+        half = settings.precision == "bf16"
+        computing = torch.bfloat16 if half else next(model.parameters()).dtype
+        self.tracker = GroupTracker(
+            [task.name for task in self.tasks],
+            rounding=torch.finfo(computing).eps,
+            **self.tracking,
+        )
         self._stepped: set[int] = set()
         mult = self.head_lr_mult
         factor = len(self.tasks) if mult == "num_tasks" else float(mult)
@@ -117,8 +122,6 @@ class Selective(UpdateRule):
     def step(self, batch: Batch) -> StepOutput:
         """Steps every group once."""
         order = self.tracker.next_groups()
-        if self.attribution == "lagged" and len(order) == 1:
-            order = order * 2
         measured, norms = self._step_groups(batch, order)
         table = averaged(torch.stack(measured)).double().cpu()  # [passes, T]
         for k, group in enumerate(order if self.attribution == "exact" else order[1:]):
@@ -142,7 +145,7 @@ class Selective(UpdateRule):
         self._stepped = set(state["stepped"])
 
     def learned(self) -> Mapping[str, Any]:
-        """The tracked affinity, the groups of the last batch, and how often tasks shared one."""
+        """As `GroupTracker.learned`."""
         return self.tracker.learned()
 
     def _step_groups(self, batch: Batch, order: Partition) -> tuple[list[Tensor], list[Tensor]]:
@@ -154,7 +157,7 @@ class Selective(UpdateRule):
             measured.append(losses.detach())
             norms.append(self._move(losses, group))
         if self.attribution == "exact":
-            with _without_statistics(self.model):
+            with unmoved_statistics(self.model):
                 measured.append(self._losses_for(batch, (), random))
         return measured, norms
 
@@ -192,6 +195,30 @@ class Selective(UpdateRule):
         return self.move(self.optimizers[0])
 
 
+def _check_ranges(
+    beta: float, warmup: int, head_lr_mult: HeadRate, loss_weights: Mapping[TaskName, float]
+) -> None:
+    if not 0 < beta <= 1:
+        raise ValueError(
+            f"`beta` should be above 0 and at most 1. Found `beta = {beta}`. Set method.beta."
+        )
+    if warmup < 0:
+        raise ValueError(
+            f"`warmup` should be 0 or more batches. Found `warmup = {warmup}`. Set method.warmup."
+        )
+    if head_lr_mult != "num_tasks" and not 0 < head_lr_mult < math.inf:
+        raise ValueError(
+            f"`head_lr_mult` should be num_tasks or a finite number above 0. Found "
+            f"`head_lr_mult = {head_lr_mult}`. Set method.head_lr_mult."
+        )
+    for task, weight in loss_weights.items():
+        if not 0 <= weight < math.inf:
+            raise ValueError(
+                f"`loss_weights` should be finite and 0 or more. Found {weight} for task `{task}`. "
+                f"Set method.loss_weights."
+            )
+
+
 def _multiply_rate(
     optimizer: torch.optim.Optimizer, shared: Sequence[nn.Parameter], factor: float
 ) -> None:
@@ -201,18 +228,3 @@ def _multiply_rate(
     others = [parameter for parameter in group["params"] if id(parameter) not in ids]
     group["params"] = [parameter for parameter in group["params"] if id(parameter) in ids]
     optimizer.add_param_group({**group, "params": others, "lr": factor * group["lr"]})
-
-
-@contextmanager
-def _without_statistics(model: nn.Module) -> Iterator[None]:
-    """Batch norm takes the batch's statistics, as in training, and keeps its running ones."""
-    tracking: list[Any] = [
-        module for module in model.modules() if getattr(module, "track_running_stats", False)
-    ]
-    for module in tracking:
-        module.track_running_stats = False
-    try:
-        yield
-    finally:
-        for module in tracking:
-            module.track_running_stats = True

@@ -1,10 +1,14 @@
 """The method of selective updates: variants, what it refuses and warns of, and whole runs."""
 
 import json
+import re
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from mtlrun.config import ConfigError, build, compose
 from mtlrun.core.batch import Batch
@@ -57,6 +61,12 @@ def test_a_key_that_is_set_wins_over_the_variant() -> None:
         (["method.grouping=nearest"], "method.grouping"),
         (["method.order=sideways"], "method.order"),
         (["method.head_lr_mult=fast"], "method.head_lr_mult"),
+        (["method.head_lr_mult=0"], "method.head_lr_mult"),
+        (["method.head_lr_mult=-1"], "method.head_lr_mult"),
+        (["method.head_lr_mult=.nan"], "method.head_lr_mult"),
+        (["method.warmup=-5"], "method.warmup"),
+        (["method.loss_weights={depth: -1}"], "method.loss_weights"),
+        (["method.loss_weights={depth: .inf}"], "method.loss_weights"),
     ],
 )
 def test_settings_out_of_range_are_refused_before_data_is_read(
@@ -83,15 +93,29 @@ def test_settings_that_do_not_fit_the_tasks_are_refused(
     assert not list((tmp_path / "store").rglob("*.json"))
 
 
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({}, []),
+        ({"groups": [["a"]], "num_groups": 2}, ["groups", "num_groups"]),
+        ({"warmup": 3, "order": "backward", "frozen_heads": "zero_grad"}, []),
+        ({"grouping": "affinity_propagation", "warmup": 3}, []),
+        ({"grouping": "singletons", "warmup": 3, "order": "backward"}, ["warmup"]),
+        ({"grouping": "random", "warmup": 3}, ["warmup"]),
+        ({"grouping": "static", "groups": [["a", "b"], ["c"]], "warmup": 3}, ["warmup"]),
+        ({"grouping": "all", "variant": "code"}, []),
+        (
+            {"grouping": "all", "warmup": 3, "order": "backward", "frozen_heads": "zero_grad"},
+            ["warmup", "frozen_heads", "order"],
+        ),
+    ],
+)
 def test_settings_without_effect_are_named(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    settings: dict[str, Any], named: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    method = SelectiveUpdates(groups=[["a"]], num_groups=2)
-    setup = toy_setup(tmp_path, method=method)
-    run(setup)
-    said = capsys.readouterr().err
-    for word in ("`method.groups`", "`method.num_groups`"):
-        assert f"Warning: {word} has no effect" in said
+    run(toy_setup(tmp_path, method=SelectiveUpdates(**settings), dry_run=True))
+    said = re.findall(r"Warning: `method\.(\w+)` has no effect", capsys.readouterr().err)
+    assert said == named
 
 
 def test_a_run_leaves_affinity_groups_and_figures(tmp_path: Path) -> None:
@@ -108,6 +132,22 @@ def test_a_run_leaves_affinity_groups_and_figures(tmp_path: Path) -> None:
     logged = [line for line in lines_of(found.folder) if "groups" in line]
     assert logged[0]["groups"] == 3.0
     assert logged[-1]["affinity/a/b"] == pytest.approx(affinity.values[0, 1], rel=0.5)
+
+
+@pytest.mark.parametrize(
+    ("lr", "precision", "warned"),
+    [(0.02, "fp32", False), (2e-6, "fp32", False), (2e-6, "bf16", True), (1e-12, "fp32", True)],
+)
+def test_changes_that_drown_in_rounding_are_warned_of_once(
+    lr: float, precision: str, warned: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    setup = toy_setup(tmp_path, method=SelectiveUpdates(), trainer={"precision": precision})
+    found = run(replace(setup, make_optimizer=partial(torch.optim.Adam, lr=lr)))
+    said = capsys.readouterr().err.count("may be rounding")
+    affinity = Affinity.from_json((found.folder / "affinity.json").read_text())
+    assert said == warned == (affinity.details["below_rounding"] > 0.5)
+    type_ = torch.bfloat16 if precision == "bf16" else torch.float32
+    assert affinity.details["rounding"] == torch.finfo(type_).eps
 
 
 def test_the_schedule_moves_once_a_batch(tmp_path: Path) -> None:

@@ -29,8 +29,10 @@ def sweep():
         sys.path.remove(str(SCRIPTS))
 
 
-def result(value, *, groups=None):
-    learned = {} if groups is None else {"groups_per_batch": {"mean": groups, "last": 1}}
+def result(value, *, groups=None, steps=None):
+    learned = {}
+    if groups is not None:
+        learned = {"groups_per_batch": {"mean": groups, "last": 1}, "steps_per_batch": steps}
     return {
         "tasks": [{"name": "depth", "metrics": ["abs_error"], "directions": {"abs_error": False}}],
         "scores": {"test": {"depth": {"abs_error": value}}},
@@ -43,6 +45,13 @@ def test_the_main_table_holds_every_weighting_and_both_variants(sweep):
     assert names[:2] == ["single_task", "hps equal"]
     assert {f"hps {name}" for name in options("weighting")} <= set(names)
     assert {"selective", "selective code"} <= set(names)
+
+
+def test_only_groupings_that_read_the_affinity_are_given_a_warm_up(sweep):
+    rows = sweep.tables()["grouping"]
+    warmed = {row.name for row in rows if any("method.warmup" in word for word in row.words)}
+    waiting = ("heterogeneous", "cliques", "affinity_propagation")
+    assert warmed == {"selective", *(f"selective {name}" for name in waiting)}
 
 
 @pytest.mark.slow
@@ -60,9 +69,11 @@ def test_every_row_is_a_configuration_and_no_two_of_a_table_are_the_same(sweep, 
 
 def test_a_line_is_the_mean_over_seeds_of_relative_changes(sweep):
     references = [result(1.0), result(2.0)]
-    line = sweep.line(sweep.OURS, [result(0.9, groups=1.5), result(1.6, groups=2.5)], references)
+    found = [result(0.9, groups=1.5, steps=2.0), result(1.6, groups=2.5, steps=3.0)]
+    line = sweep.line(sweep.OURS, found, references)
     assert (line["delta_m"], line["delta_m_std"]) == ("15.00", "7.07")  # of 10 and 20 percent
-    assert (line["groups"], line["steps"], line["seconds"]) == ("2.00", 200, 7)
+    assert (line["groups"], line["steps"], line["seconds"]) == ("2.00", 250, 7)
+    assert sweep.line(sweep.JOINT, references, references)["steps"] == 100
     assert line["depth abs_error"] == "1.25"
 
 

@@ -184,6 +184,18 @@ def test_warmup_counts_batches_and_what_reads_no_affinity_waits_for_none() -> No
     assert learned["last_groups"] == [["a", "b", "c"]]
 
 
+@pytest.mark.parametrize(("attribution", "single"), [("exact", 1), ("lagged", 2)])
+def test_every_optimizer_step_is_counted(attribution: Any, single: int) -> None:
+    for num_groups, expected in ((1, single), (2, 2), (3, 3)):
+        rule = ready(toy_model(), Random(num_groups=num_groups), adam(), attribution=attribution)
+        for step in range(2):
+            rule.step(toy_batch(step))
+        states = rule.optimizers[0].state.values()
+        assert max(int(own["step"]) for own in states) == 2 * expected
+        assert rule.learned()["steps_per_batch"] == expected
+        assert rule.learned()["groups_per_batch"]["mean"] == num_groups
+
+
 def test_the_log_holds_groups_affinities_and_the_first_losses() -> None:
     point = fixture_point()
     rule = ready(point.model, [[0], [1, 2]], sgd(0.1))
@@ -193,7 +205,17 @@ def test_the_log_holds_groups_affinities_and_the_first_losses() -> None:
     }  # fmt: skip
     assert (output.scalars["groups"], output.scalars["groups_mean"]) == (2.0, 2.0)
     assert output.scalars["affinity/a/b"] == pytest.approx(-0.44)
-    assert len(output.scalars) == 3 + 9
+    assert output.scalars["below_rounding"] == 0.0
+    assert len(output.scalars) == 4 + 9
+
+
+@pytest.mark.parametrize(("rate", "share"), [(0.1, 0.0), (1e-17, 1.0)])
+def test_steps_too_small_for_the_floats_are_counted(rate: float, share: float) -> None:
+    point = fixture_point()  # float64
+    rule = ready(point.model, [[0], [1, 2]], sgd(rate))
+    rule.step(point.batch)
+    assert rule.learned()["below_rounding"] == share
+    assert rule.learned()["rounding"] == torch.finfo(torch.float64).eps
 
 
 def test_half_precision_passes_train() -> None:
