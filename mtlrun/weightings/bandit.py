@@ -22,15 +22,15 @@ class Bandit(LossWeighting):
         rate: eta, of the exponent: p_t grows by exp(eta L_t) before it is normalised.
 
     Raises:
-        ValueError: If rho or the rate is not positive.
+        ValueError: If rho or the rate is not positive, or the rate not finite.
     """
 
     kept: ClassVar[tuple[str, ...]] = ("log_shares",)
 
     def __init__(self, *, rho: float = 1.2, rate: float = 0.5) -> None:
-        if rho <= 0 or rate <= 0:
+        if not (rho > 0 and 0 < rate < math.inf):
             raise ValueError(
-                f"`rho` and `rate` should be positive. Found `rho = {rho}`, `rate = {rate}`. Set "
+                f"`rho` and `rate` should be positive, `rate` finite. Found `rho = {rho}`, `rate = {rate}`. Set "
                 f"weighting.rho and weighting.rate."
             )
         self.rho, self.rate = rho, rate

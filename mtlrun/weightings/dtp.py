@@ -38,7 +38,7 @@ class DTP(LossWeighting):
         gamma: float = 1.0,
         average: float = 0.1,
     ) -> None:
-        if gamma < 0 or not 0 < average <= 1:
+        if not (gamma >= 0 and 0 < average <= 1):
             raise ValueError(
                 f"`gamma` should not be negative and `average` lie in (0, 1]. Found `gamma = "
                 f"{gamma}`, `average = {average}`. Set weighting.gamma and weighting.average."

@@ -1,5 +1,6 @@
 """Weights by learned uncertainty."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -22,11 +23,18 @@ class UW(LossWeighting):
 
     Args:
         begin: Of every s_t.
+
+    Raises:
+        ValueError: If `begin` is not finite.
     """
 
     module: Scales
 
     def __init__(self, *, begin: float = 0.0) -> None:
+        if not math.isfinite(begin):
+            raise ValueError(
+                f"`begin` should be finite. Found `begin = {begin}`. Set weighting.begin."
+            )
         self.begin = begin
 
     def setup(self, tasks: Sequence[TaskName], device: torch.device) -> None:
