@@ -34,15 +34,17 @@ class Bandit(LossWeighting):
                 f"weighting.rho and weighting.rate."
             )
         self.rho, self.rate = rho, rate
-        self.log_shares: Tensor | None = None  # [T] float64
+        self.log_shares: Tensor | None = None  # [T] float64, on CPU
 
     def weights(self, losses: Tensor) -> Tensor:
         """[T] of sum 1; those of the next step follow from this one's losses."""
         if self.log_shares is None:
-            self.log_shares = torch.full_like(losses, -math.log(len(losses)), dtype=torch.float64)
-        weights = self.log_shares.exp().to(losses)
-        self.log_shares = within(self.log_shares + self.rate * losses.double(), self.rho)
-        return weights
+            self.log_shares = torch.full(
+                (len(losses),), -math.log(len(losses)), dtype=torch.float64
+            )
+        known = self.log_shares.cpu()  # a state read onto an accelerator lies there
+        self.log_shares = within(known + self.rate * losses.cpu().double(), self.rho)
+        return known.exp().to(losses)
 
 
 def within(logits: Tensor, rho: float) -> Tensor:
@@ -52,7 +54,7 @@ def within(logits: Tensor, rho: float) -> Tensor:
     grows with s.
 
     Args:
-        logits: [T].
+        logits: [T], on CPU, which the many comparisons would wait for elsewhere.
         rho: The limit.
     """
 
