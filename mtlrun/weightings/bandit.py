@@ -13,7 +13,7 @@ class Bandit(LossWeighting):
     """BanditMTL: mirror ascent of weights p to the largest losses, with KL(p, even) at most rho.
 
     Source: Mao et al., BanditMTL: Bandit-based Multi-task Learning for Text Classification, ACL
-    2021, Algorithms 1 and 2; "Bandit-MTL" in PTG's tables, whose program has the same defaults.
+    2021; "Bandit-MTL" in PTG's tables, whose program has the same defaults.
     Differs: PTG's program moves p by the losses times p, here by the losses, as the mirror step of
     the sum of p_t L_t does.
 

@@ -10,8 +10,8 @@ from mtlrun.core.weighting import GramianWeighting
 class IMTLG(GramianWeighting):
     """Weights under which the combined gradient has the same projection onto every task's gradient.
 
-    Source: Liu et al., Towards Impartial Multi-task Learning, ICLR 2021, Section 3.1, IMTL-G, in
-    the form that dependent gradients have too (torchjd's pseudo-inverse of the Gramian).
+    Source: Liu et al., Towards Impartial Multi-task Learning, ICLR 2021 (IMTL-G), in the form
+    that dependent gradients have too (torchjd's pseudo-inverse of the Gramian).
     Differs: solved on unit gradients, so that scales far apart lose no digits; a zero gradient has
     weight 0 and is not counted. The paper compares gradients of the features
     (`grad_on=features`), LibMTL those of the parameters.

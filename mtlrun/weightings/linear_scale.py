@@ -13,10 +13,10 @@ from mtlrun.core.weighting import LossWeighting
 class LinearScale(LossWeighting):
     """Minimises a sum of the losses with fixed weights, each loss on a scale of its own if wanted.
 
-    Source: "LinearScale" or "LS" in PTG's tables, which the paper does not define. Its program has
-    the linear scalarisation of Navon et al., Multi-Task Learning as a Bargaining Game, ICML 2022,
-    arXiv:2202.01017, Section 5: the sum of w_t L_t with w_t = 1, where its naive baseline takes the
-    mean. Its scale-invariant form, the sum of w_t ln L_t, is `scale=log`.
+    Source: "LinearScale" or "LS" in PTG's tables, which the paper does not define; taken as the
+    linear scalarisation of Navon et al., Multi-Task Learning as a Bargaining Game, ICML 2022,
+    arXiv:2202.01017: the sum of w_t L_t with w_t = 1. Their scale-invariant baseline, the sum of
+    w_t ln L_t, is `scale=log`.
     Differs: `scale=initial`, the sum of w_t L_t / L_t(0), is in neither.
 
     Args:
