@@ -59,4 +59,5 @@ def aligned(gramian: Tensor, scale: Scale) -> Tensor:
         "rmse": values.square().mean().sqrt(),
     }[scale]
     row = common * (left @ right).mean(0)  # [R]
-    return inverse * (vectors @ (row / roots))
+    found: Tensor = inverse * (vectors @ (row / roots))
+    return found
