@@ -129,8 +129,11 @@ class Autoformer(Backbone):
     def last_shared_layer(self) -> nn.Module:
         """The last linear layer of the encoder; the norm after it stands for too little."""
         last = self.stages[-1]
-        assert isinstance(last, _Encode)
-        return last.layer.feed_forward[-2]
+        return (
+            last.layer.feed_forward[-2]
+            if isinstance(last, _Encode)
+            else super().last_shared_layer()
+        )
 
 
 class Decoder(nn.Module):

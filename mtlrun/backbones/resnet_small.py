@@ -70,6 +70,11 @@ class ResNetSmall(Backbone):
             norm=self.norm,
         )
 
+    def last_shared_layer(self) -> nn.Module:
+        """The last 3x3 convolution; the shortcut, which is registered after it, passes it by."""
+        blocks = [stage for stage in self.stages if isinstance(stage, ResidualBlock)]
+        return blocks[-1].residual[-2] if blocks else super().last_shared_layer()
+
 
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions beside a shortcut, which is a 1x1 convolution where the shape changes.

@@ -34,6 +34,13 @@ class Weighting(Identified):
     is_constant: ClassVar[bool] = False
     wants_losses_after: ClassVar[bool] = False
 
+    def check(self, tasks: Sequence[TaskName]) -> None:
+        """Called with the names of all tasks of the data, of which `setup` may be told some.
+
+        Raises:
+            ValueError: If a setting names another task.
+        """
+
     def setup(self, tasks: Sequence[TaskName], device: torch.device) -> None:
         """Called once before training; a weighting with state of a size of T extends it."""
         self.tasks = tuple(tasks)

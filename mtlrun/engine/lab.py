@@ -92,7 +92,9 @@ class Workbench:
         """A fresh weighting, as configured."""
         self._used.add("weighting")
         with seeded(self.seed, "weighting"):
-            return self.setup.make_weighting()
+            weighting = self.setup.make_weighting()
+        weighting.check([task.name for task in self.tasks])
+        return weighting
 
     def say(self, text: str) -> None:
         """A line for the person who watches."""

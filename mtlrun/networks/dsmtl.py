@@ -132,6 +132,10 @@ class DSMTL(MultiTaskModel):
         """The public encoder's."""
         return list(self.public.parameters())
 
+    def last_shared_layer(self) -> nn.Module:
+        """The public encoder's own choice."""
+        return self.public.last_shared_layer()
+
     def task_parameters(self, task: TaskName) -> list[nn.Parameter]:
         """Those of the private modules, the gate and the head."""
         parts = [part[task] for part in (self.private, self.gates) if task in part]

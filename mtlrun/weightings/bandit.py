@@ -13,7 +13,7 @@ class Bandit(LossWeighting):
     """BanditMTL: mirror ascent of weights p to the largest losses, with KL(p, even) at most rho.
 
     Source: Mao et al., BanditMTL: Bandit-based Multi-task Learning for Text Classification, ACL
-    2021, Algorithms 1 and 2; "Bandit-MTL" in PTG's tables, whose program has the same defaults.
+    2021; "Bandit-MTL" in PTG's tables, whose program has the same defaults.
     Differs: PTG's program moves p by the losses times p, here by the losses, as the mirror step of
     the sum of p_t L_t does.
 
@@ -22,27 +22,29 @@ class Bandit(LossWeighting):
         rate: eta, of the exponent: p_t grows by exp(eta L_t) before it is normalised.
 
     Raises:
-        ValueError: If rho or the rate is not positive.
+        ValueError: If rho or the rate is not positive, or the rate not finite.
     """
 
     kept: ClassVar[tuple[str, ...]] = ("log_shares",)
 
     def __init__(self, *, rho: float = 1.2, rate: float = 0.5) -> None:
-        if rho <= 0 or rate <= 0:
+        if not (rho > 0 and 0 < rate < math.inf):
             raise ValueError(
-                f"`rho` and `rate` should be positive. Found `rho = {rho}`, `rate = {rate}`. Set "
+                f"`rho` and `rate` should be positive, `rate` finite. Found `rho = {rho}`, `rate = {rate}`. Set "
                 f"weighting.rho and weighting.rate."
             )
         self.rho, self.rate = rho, rate
-        self.log_shares: Tensor | None = None  # [T] float64
+        self.log_shares: Tensor | None = None  # [T] float64, on CPU
 
     def weights(self, losses: Tensor) -> Tensor:
         """[T] of sum 1; those of the next step follow from this one's losses."""
         if self.log_shares is None:
-            self.log_shares = torch.full_like(losses, -math.log(len(losses)), dtype=torch.float64)
-        weights = self.log_shares.exp().to(losses)
-        self.log_shares = within(self.log_shares + self.rate * losses.double(), self.rho)
-        return weights
+            self.log_shares = torch.full(
+                (len(losses),), -math.log(len(losses)), dtype=torch.float64
+            )
+        known = self.log_shares.cpu()  # a state read onto an accelerator lies there
+        self.log_shares = within(known + self.rate * losses.cpu().double(), self.rho)
+        return known.exp().to(losses)
 
 
 def within(logits: Tensor, rho: float) -> Tensor:
@@ -52,7 +54,7 @@ def within(logits: Tensor, rho: float) -> Tensor:
     grows with s.
 
     Args:
-        logits: [T].
+        logits: [T], on CPU, which the many comparisons would wait for elsewhere.
         rho: The limit.
     """
 

@@ -28,7 +28,7 @@ class CAGrad(GramianWeighting):
         rescale: What the direction is divided by: "none" 1, "squared" 1 + c^2, "linear" 1 + c.
 
     Raises:
-        ValueError: If c is negative.
+        ValueError: If c is negative or not finite.
     """
 
     def __init__(
@@ -38,8 +38,10 @@ class CAGrad(GramianWeighting):
         c: float = 0.5,
         rescale: Literal["none", "squared", "linear"] = "squared",
     ) -> None:
-        if c < 0:
-            raise ValueError(f"`c` should not be negative. Found `c = {c}`. Set weighting.c.")
+        if not 0 <= c < float("inf"):
+            raise ValueError(
+                f"`c` should be finite and not negative. Found `c = {c}`. Set weighting.c."
+            )
         super().__init__(grad_on=grad_on)
         self.c, self.rescale = c, rescale
 

@@ -24,7 +24,7 @@ class DWA(LossWeighting):
     kept: ClassVar[tuple[str, ...]] = ("total", "count", "last", "before_last")
 
     def __init__(self, *, temperature: float = 2.0) -> None:
-        if temperature <= 0:
+        if not temperature > 0:
             raise ValueError(
                 f"`temperature` should be positive. Found `temperature = {temperature}`. "
                 f"Set weighting.temperature."

@@ -1,5 +1,6 @@
 """Weights that make all losses fall at one rate, from the losses alone."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -25,11 +26,20 @@ class FAMO(LossWeighting):
     Args:
         weight_lr: Of the logits' Adam; constant.
         weight_decay: The regularisation gamma of the logits.
+
+    Raises:
+        ValueError: If a number is negative or not finite.
     """
 
     wants_losses_after: ClassVar[bool] = True
 
     def __init__(self, *, weight_lr: float = 0.025, weight_decay: float = 1e-3) -> None:
+        if not (0 <= weight_lr < math.inf and 0 <= weight_decay < math.inf):
+            raise ValueError(
+                f"`weight_lr` and `weight_decay` should be finite and not negative. Found "
+                f"`weight_lr = {weight_lr}`, `weight_decay = {weight_decay}`. Set "
+                f"weighting.weight_lr and weighting.weight_decay."
+            )
         self.weight_lr, self.weight_decay = weight_lr, weight_decay
 
     def setup(self, tasks: Sequence[TaskName], device: torch.device) -> None:

@@ -1,5 +1,6 @@
 """Weights that bring the tasks' gradients to one norm, more where training is slow."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -27,6 +28,9 @@ class GradNorm(GramianWeighting):
         grad_on: Of which gradients; the paper's are those of the last shared layer.
         alpha: The strength of the pull to a common training rate.
         weight_lr: Of the Adam that moves the logits of w; constant.
+
+    Raises:
+        ValueError: If a number is negative or not finite.
     """
 
     kept: ClassVar[tuple[str, ...]] = ("first",)
@@ -34,6 +38,11 @@ class GradNorm(GramianWeighting):
     def __init__(
         self, *, grad_on: GradOn = "last_layer", alpha: float = 1.5, weight_lr: float = 0.025
     ) -> None:
+        if not (0 <= alpha < math.inf and 0 <= weight_lr < math.inf):
+            raise ValueError(
+                f"`alpha` and `weight_lr` should be finite and not negative. Found `alpha = "
+                f"{alpha}`, `weight_lr = {weight_lr}`. Set weighting.alpha and weighting.weight_lr."
+            )
         super().__init__(grad_on=grad_on)
         self.alpha, self.weight_lr = alpha, weight_lr
         self.first: Tensor | None = None

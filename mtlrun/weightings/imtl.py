@@ -14,7 +14,7 @@ from mtlrun.weightings.imtl_l import IMTLL
 class IMTL(GramianWeighting):
     """Learned scales of the losses (IMTL-L), then equal projections of their gradients (IMTL-G).
 
-    Source: Liu et al., Towards Impartial Multi-task Learning, ICLR 2021, Algorithm 1.
+    Source: Liu et al., Towards Impartial Multi-task Learning, ICLR 2021.
     Differs: the paper compares gradients of the features (`grad_on=features`), LibMTL those of the
     parameters.
 

@@ -10,8 +10,8 @@ from mtlrun.core.weighting import GramianWeighting
 class IMTLG(GramianWeighting):
     """Weights under which the combined gradient has the same projection onto every task's gradient.
 
-    Source: Liu et al., Towards Impartial Multi-task Learning, ICLR 2021, Section 3.1, IMTL-G, in
-    the form that dependent gradients have too (torchjd's pseudo-inverse of the Gramian).
+    Source: Liu et al., Towards Impartial Multi-task Learning, ICLR 2021 (IMTL-G), in the form
+    that dependent gradients have too (torchjd's pseudo-inverse of the Gramian).
     Differs: solved on unit gradients, so that scales far apart lose no digits; a zero gradient has
     weight 0 and is not counted. The paper compares gradients of the features
     (`grad_on=features`), LibMTL those of the parameters.
@@ -26,14 +26,18 @@ class IMTLG(GramianWeighting):
 
 
 def equal_projections(gramian: Tensor) -> Tensor:
-    """[T] weights of sum 1 whose combination projects alike on all unit gradients, from [T, T]."""
-    norms = gramian.diagonal().clamp_min(0).sqrt()
+    """[T] weights of sum 1 whose combination projects alike on all unit gradients, from [T, T].
+
+    Solved on CPU, where the small matrix is read once.
+    """
+    products = gramian.cpu()
+    norms = products.diagonal().clamp_min(0).sqrt()
     counted = norms > 0
     weights = torch.zeros_like(norms)
     if not bool(counted.any()):
-        return weights + 1 / len(norms)
+        return (weights + 1 / len(norms)).to(gramian.device)
     kept = norms[counted]
-    cosines = gramian[counted][:, counted] / (kept[:, None] * kept)
+    cosines = products[counted][:, counted] / (kept[:, None] * kept)
     found = IMTLGWeighting()(cosines) / kept
     weights[counted] = found / (1.0 if float(found.sum().abs()) < 1e-12 else found.sum())
-    return weights
+    return weights.to(gramian.device)

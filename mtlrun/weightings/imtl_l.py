@@ -13,10 +13,10 @@ from mtlrun.weightings._scales import Scales
 class IMTLL(LossWeighting):
     """Minimises the sum of exp(s_t) L_t - s_t with learned s_t, which brings all losses to scale 1.
 
-    Source: Liu et al., Towards Impartial Multi-task Learning, ICLR 2021, Section 3.2, IMTL-L with
-    a = e and b = 0.
+    Source: Liu et al., Towards Impartial Multi-task Learning, ICLR 2021 (IMTL-L).
 
-    At the best s_t = -ln L_t. They are trained by the model's optimizer, weight decay included.
+    At the best s_t = -ln L_t. They are trained by the model's optimizer, weight decay included, and
+    their gradients count in the norm that is logged and clipped.
     """
 
     module: Scales

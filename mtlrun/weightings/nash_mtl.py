@@ -33,7 +33,7 @@ class NashMTL(GramianWeighting):
     """
 
     def __init__(self, *, grad_on: GradOn = "parameters", max_norm: float | None = 1.0) -> None:
-        if max_norm is not None and max_norm <= 0:
+        if max_norm is not None and not max_norm > 0:
             raise ValueError(
                 f"`max_norm` should be positive, or null for no limit. Found `max_norm = "
                 f"{max_norm}`. Set weighting.max_norm."

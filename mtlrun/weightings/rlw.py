@@ -10,7 +10,7 @@ class RLW(LossWeighting):
     """Random loss weighting: every step the softmax of T draws from a standard normal.
 
     Source: Lin et al., Reasonable Effectiveness of Random Weighting, TMLR 2022, arXiv:2111.10603,
-    Algorithm 1, with the normal distribution.
+    with the normal distribution.
     """
 
     def __init__(self) -> None:

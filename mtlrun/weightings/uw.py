@@ -1,5 +1,6 @@
 """Weights by learned uncertainty."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -16,17 +17,25 @@ class UW(LossWeighting):
     Source: Kendall et al., Multi-Task Learning Using Uncertainty to Weigh Losses, CVPR 2018,
     arXiv:1705.07115, Eq. 7, for all tasks in the form of a regression.
     Differs: classification has no factor 1/2 in the paper's Eq. 10; as LibMTL and torchjd, all
-    tasks have. The paper and torchjd begin at 0, LibMTL at -0.5.
+    tasks have. Begins at 0 as torchjd does; LibMTL begins at -0.5.
 
-    At the best s_t = ln L_t. They are trained by the model's optimizer, weight decay included.
+    At the best s_t = ln L_t. They are trained by the model's optimizer, weight decay included, and
+    their gradients count in the norm that is logged and clipped.
 
     Args:
         begin: Of every s_t.
+
+    Raises:
+        ValueError: If `begin` is not finite.
     """
 
     module: Scales
 
     def __init__(self, *, begin: float = 0.0) -> None:
+        if not math.isfinite(begin):
+            raise ValueError(
+                f"`begin` should be finite. Found `begin = {begin}`. Set weighting.begin."
+            )
         self.begin = begin
 
     def setup(self, tasks: Sequence[TaskName], device: torch.device) -> None:

@@ -1,10 +1,13 @@
 import pytest
 import torch
+from torch.nn import functional as F
+from torchmetrics import MeanAbsoluteError
 
-from mtlrun.backbones.resnet_small import ResNetSmall
+from mtlrun.backbones.resnet_small import ResidualBlock, ResNetSmall
 from mtlrun.core.data import InputSpec
 from mtlrun.core.seeding import seeded
-from mtlrun.core.task import Output
+from mtlrun.core.task import Output, Task
+from mtlrun.networks.dsmtl import DSMTL
 
 IMAGE = InputSpec("image", (3, 64, 96))
 
@@ -17,6 +20,23 @@ def make(spec: InputSpec = IMAGE, **arguments: object) -> ResNetSmall:
 def test_has_about_three_hundred_thousand_parameters() -> None:
     # By hand, per stage: 27*32+64, 2*9*32*32+128 + 32*32+64, 9*32*48+9*48*48+192 + 32*48+96, ...
     assert sum(p.numel() for p in make().parameters()) == 269_888
+
+
+def test_the_last_shared_layer_is_of_the_main_path() -> None:
+    block = (backbone := make()).stages[-1]
+    assert isinstance(block, ResidualBlock)
+    assert backbone.last_shared_layer() is block.residual[4]
+
+
+@pytest.mark.parametrize("gate_position", [None, 4])
+def test_a_public_encoder_s_last_shared_layer_is_of_the_main_path(
+    gate_position: int | None,
+) -> None:
+    task = Task("a", Output("vector", 1), F.mse_loss, {"mae": MeanAbsoluteError}, {"mae": False})
+    model = DSMTL(make(), {"a": make()}, [task], seed=0, gate_position=gate_position)
+    block = model.public.stages[-1 if gate_position is None else gate_position - 1]
+    assert isinstance(block, ResidualBlock)
+    assert model.last_shared_layer() is block.residual[4]
 
 
 @pytest.mark.parametrize("size", [(64, 96), (65, 97), (33, 47), (8, 8), (101, 30)])

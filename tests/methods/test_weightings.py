@@ -16,6 +16,7 @@ from mtlrun.methods.dsmtl_jl import DSMTLJL
 from mtlrun.methods.hps import HPS
 from mtlrun.methods.lookahead import Lookahead
 from mtlrun.methods.tag import TAG
+from mtlrun.weightings.linear_scale import LinearScale
 from tests.toy import toy_setup
 from tests.weightings.oracles import built
 
@@ -39,6 +40,12 @@ def test_a_method_trains_to_its_end(method: str, name: str, tmp_path: Path) -> N
         json.loads(line) for line in (setup.folder / "metrics.jsonl").read_text().splitlines()
     ]
     assert any("weight/a" in line for line in logged) or name == "graddrop"
+
+
+def test_a_weight_of_an_unknown_task_is_refused(tmp_path: Path) -> None:
+    make = partial(LinearScale, task_weights={"a": 2.0, "depht": 2.0})
+    with pytest.raises(ValueError, match=r"of a, b, c\. Found depht\. Set weighting\.task_weights"):
+        run(toy_setup(tmp_path, method=HPS(), make_weighting=make))
 
 
 def test_groups_that_a_solver_chose_are_weighed_too(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def test_the_divergence_stays_at_the_limit(rho: float) -> None:
 
 
 def test_the_limited_point_is_the_one_of_the_multiplier() -> None:
-    # Algorithm 2 seeks lambda with the divergence of q^(1 / (1 + lambda)) at rho.
+    # The paper seeks the multiplier lambda with the divergence of q^(1 / (1 + lambda)) at rho.
     logits, rho = torch.tensor([0.3, 1.0, 3.0], dtype=torch.float64), 0.2
     shares = within(logits, rho)
     power = (shares[2] - shares[0]) / (logits[2] - logits[0])

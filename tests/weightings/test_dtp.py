@@ -34,6 +34,22 @@ def test_progress_counts_how_much_a_loss_falls() -> None:
     assert found.tolist() == pytest.approx([0.693147, 0.0, 0.0], abs=1e-6)
 
 
+@pytest.mark.parametrize("average", [0.1, 1.0])
+def test_a_steady_fall_has_one_weight_whatever_the_average(average: float) -> None:
+    weighting = set_up(DTP(measure="progress", average=average), 1)
+    found = [float(weighting.weights(torch.tensor([0.9**step]).double())) for step in range(5)]
+    # -(1 - 0.9) ln 0.9 = 0.0105361
+    assert found == pytest.approx([1.0] + 4 * [0.0105361], abs=1e-7)
+
+
+def test_the_ratios_are_averaged() -> None:
+    weighting = set_up(DTP(measure="progress", gamma=0.0, average=0.25), 1)
+    for loss in (1.0, 0.5, 2.0):
+        found = weighting.weights(torch.tensor([loss]).double())
+    # -ln(0.75 * 0.5 + 0.25 * 1) = 0.470004
+    assert float(found) == pytest.approx(0.470004, abs=1e-6)
+
+
 def test_the_average_should_be_a_share() -> None:
     with pytest.raises(ValueError, match=r"weighting\.average"):
         DTP(average=0.0)

@@ -12,6 +12,12 @@ def test_plain_losses_are_summed_with_the_given_weights() -> None:
     assert weighting.weights(LOSSES).tolist() == [1.0, 3.0, 1.0]
 
 
+def test_a_group_need_not_have_all_tasks_that_are_weighed() -> None:
+    weighting = LinearScale(task_weights={"b": 3.0, "d": 2.0})
+    weighting.check(["a", "b", "c", "d"])
+    assert set_up(weighting, 3).weights(LOSSES).tolist() == [1.0, 3.0, 1.0]
+
+
 def test_losses_over_their_first_value_begin_alike() -> None:
     weighting = set_up(LinearScale(scale="initial"), 3)
     assert (weighting.weights(LOSSES) * LOSSES).tolist() == [1.0, 1.0, 1.0]
