@@ -61,8 +61,7 @@ def measure(cell: dict[str, Any]) -> dict[str, Any]:
         raise AssertionError(f"{cell}: no finite bound")
     if not np.isclose(problem.value(groups), plan.objective, rtol=1e-12, atol=0):
         raise AssertionError(f"{cell}: {plan.objective} is not the groups' value")
-    sign = -1 if problem.objective == "hoa" else 1  # errors are minimised
-    if sign * plan.bound < sign * plan.objective:
+    if problem.sign * plan.bound < problem.sign * plan.objective:
         raise AssertionError(f"{cell}: {plan.objective} is beyond the bound {plan.bound}")
     return {
         "value": plan.objective,

@@ -33,7 +33,7 @@ def plan_of(problem: Problem, solver: str, answer: Answer, *, ordered: bool = Fa
     sets = [tuple(sorted(group)) for group in answer.groups]
     groups = sets if ordered else sorted(sets)
     value = problem.value(groups)
-    sign = -1.0 if problem.objective == "hoa" else 1.0
+    sign = problem.sign
     bound = value if answer.bound is None else sign * max(sign * answer.bound, sign * value)
     if not math.isfinite(bound):
         raise AssertionError("A bound should be finite.")

@@ -194,11 +194,7 @@ class Run:
         groups = [np.flatnonzero(own).tolist() for own in self.items.tasks(self.found.groups)]
         return Answer(
             groups,
-            None
-            if self.found.bound <= self.found.value
-            else -bound
-            if problem.objective == "hoa"
-            else bound,
+            None if self.found.bound <= self.found.value else problem.sign * bound,
             f"{self.found.proof}; {len(self.known)} groups, {self.nodes} nodes",
             True if self.best else None,
         )

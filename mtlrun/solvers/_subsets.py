@@ -52,7 +52,7 @@ def scores(problem: Problem, members: np.ndarray) -> np.ndarray:
     alone = "diagonal" if problem.objective == "hoa" else problem.singleton_score
     off_diagonal = np.where(np.eye(n), 0.0, problem.matrix)
     used = problem.matrix if alone == "diagonal" else off_diagonal
-    sign = -1.0 if problem.objective == "hoa" else 1.0
+    sign = problem.sign
     if alone == "diagonal":
         single = sign * np.diag(used) / unit(used)
     else:

@@ -84,16 +84,13 @@ class WholeGroups:
     def scaled(self, rewards: np.ndarray) -> np.ndarray:
         """[N, N] B with the worth y'By / y'y of a group, y its items times the roots of their sizes ("gain")."""
         assert self.is_gain
-        sizes = self.items.sizes
-        cross = np.outer(rewards, sizes) / 2
-        root = np.sqrt(sizes)
-        return np.asarray((self.matrix + cross + cross.T) / np.outer(root, root))
+        root = np.sqrt(self.items.sizes)
+        return np.asarray(self._rewarded(rewards) / np.outer(root, root))
 
     def form(self, rewards: np.ndarray, threshold: float, kind: int) -> Form:
         """At least 0 for the groups whose worth reaches a threshold (and for some single tasks)."""
         sizes = self.items.sizes
-        cross = np.outer(rewards, sizes) / 2
-        matrix = self.matrix + cross + cross.T
+        matrix = self._rewarded(rewards)
         linear = np.diag(matrix) - self.less * rewards - threshold * sizes
         np.fill_diagonal(matrix, 0.0)
         count = len(sizes)
@@ -111,3 +108,8 @@ class WholeGroups:
     def groups_of(self, vectors: np.ndarray) -> np.ndarray:
         """Groups [K, N] that a listing of the form holds."""
         return unique_groups(vectors)
+
+    def _rewarded(self, rewards: np.ndarray) -> np.ndarray:
+        """[N, N] W + (r s' + s r') / 2, the form of pairs whose groups are divided by their size s'x."""
+        cross = np.outer(rewards, self.items.sizes) / 2
+        return np.asarray(self.matrix + cross + cross.T)

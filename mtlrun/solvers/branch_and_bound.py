@@ -74,7 +74,7 @@ def search_in_order(problem: Problem, time_limit: float, *, prune: bool = True) 
             f"{problem.num_groups} groups or fewer should cover the {n} tasks within the limits. "
             f"Found {found}. Set solver.num_groups or loosen sizes or budgets."
         )
-    sign = -1.0 if problem.objective == "hoa" else 1.0
+    sign = problem.sign
     groups = [np.flatnonzero(members[k]).tolist() for k in search.best]
     proof = f"{'all' if complete else 'some'} choices of {len(members)} subsets, in order"
     bound = None if complete else sign * max(open_bound, search.value)
@@ -99,7 +99,7 @@ def _check_served(problem: Problem) -> None:
 class _Search:
     def __init__(self, problem: Problem, members: np.ndarray, clock: Clock, prune: bool) -> None:
         self.problem, self.members, self.clock, self.prune = problem, members, clock, prune
-        sign = -1.0 if problem.objective == "hoa" else 1.0
+        sign = problem.sign
         self.scores = np.full(members.shape, -np.inf)
         for k, group in enumerate(members):
             tasks = np.flatnonzero(group).tolist()

@@ -99,6 +99,11 @@ class Problem:
         return self.min_size, n if self.max_size is None else min(self.max_size, n)
 
     @property
+    def sign(self) -> float:
+        """-1 where the objective is minimised, as the errors of "hoa", else 1."""
+        return -1.0 if self.objective == "hoa" else 1.0
+
+    @property
     def joins(self) -> tuple[int, int]:
         """The least and the largest number of groups that a task is in."""
         most = self.num_groups if self.max_joins is None else min(self.max_joins, self.num_groups)
@@ -121,7 +126,7 @@ class Problem:
         if self.objective == "gain":
             return [sorted(group) for group in groups]
         serves: list[list[int]] = [[] for _ in groups]
-        sign = -1 if self.objective == "hoa" else 1
+        sign = self.sign
         for task in range(len(self.matrix)):
             own = [j for j, group in enumerate(groups) if task in group]
             serves[max(own, key=lambda j: sign * self.score(groups[j], task))].append(task)
