@@ -3,9 +3,11 @@
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
-from mtlrun.core.batch import Batch
+from torch import Tensor
+
+from mtlrun.core.batch import Batch, TaskName
 from mtlrun.core.identity import Identified
 from mtlrun.core.task import Task
 
@@ -86,3 +88,21 @@ class DataSource(Identified):
         Raises:
             DataError: If files are missing or corrupt.
         """
+
+
+@runtime_checkable
+class ClassAligned(Protocol):
+    """A dataset of classification tasks with inputs of their own, and with classes in common.
+
+    A batch of its training split that is a whole pass over it holds the same number of examples of
+    every class for every task.
+
+    Attributes:
+        classes: C names, in the order of the targets.
+    """
+
+    classes: tuple[str, ...]
+
+    def labelled(self, task: TaskName) -> tuple[Tensor, Tensor]:
+        """All training examples of a task: inputs [N, D] and classes [N] in 0..C-1, each class at least once."""
+        ...
