@@ -45,6 +45,7 @@ from mtlrun.core.gradients import SharedPass, shared_pass, task_gradients
 from mtlrun.core.method import AffinityCollector, TrainingPoint
 from mtlrun.core.model import task_losses
 from mtlrun.core.task import Output, Task
+from mtlrun.engine.device import float32_rounding
 from mtlrun.networks.hard_sharing import HardSharing
 
 WORDS = ("model", "collection")
@@ -329,6 +330,7 @@ def _gains(collector: AffinityCollector, point: TrainingPoint) -> Tensor:
     return torch.from_numpy(collector.affinity().values)
 
 
+@float32_rounding("fp32")
 def main() -> None:
     """Measures, prints and writes the two tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])

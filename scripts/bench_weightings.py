@@ -46,6 +46,7 @@ from mtlrun.core.method import StepSettings, UpdateRule
 from mtlrun.core.model import task_losses
 from mtlrun.core.seeding import seeded
 from mtlrun.core.weighting import Weighting
+from mtlrun.engine.device import float32_rounding
 from mtlrun.updates._groupings import Static
 from mtlrun.updates.joint import Joint
 from mtlrun.updates.selective import Selective
@@ -355,6 +356,7 @@ def _peak(bench: Bench, step: Step) -> int:
     return 1024 * int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
 
 
+@float32_rounding("fp32")
 def main() -> None:
     """Measures, prints and writes the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])

@@ -19,7 +19,7 @@ from mtlrun.core.model import Backbone, MultiTaskModel, task_losses
 from mtlrun.core.task import Task
 from mtlrun.core.weighting import Weighting
 
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["fp32", "tf32", "bf16"]
 MakeOptimizer = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 
 
@@ -32,7 +32,8 @@ class StepSettings:
     """How every step is taken, whatever the rule.
 
     Attributes:
-        precision: Of the forward passes; losses and parameters stay in the parameters' type.
+        precision: Of the forward passes; losses and parameters stay in the parameters' type. "tf32"
+            is float32 with accelerators' products rounded to 11 bits, backward passes included.
         clip_norm: The largest norm of all gradients together; None for no limit.
     """
 

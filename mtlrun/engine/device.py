@@ -4,8 +4,11 @@ import resource
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
+
+from mtlrun.core.method import Precision
 
 
 def device_named(name: str) -> torch.device:
@@ -52,3 +55,22 @@ def deterministic_algorithms(wanted: bool) -> Iterator[None]:
         yield
     finally:
         torch.use_deterministic_algorithms(enabled, warn_only=warns)
+
+
+@contextmanager
+def float32_rounding(precision: Precision) -> Iterator[None]:
+    """In this block float32 products of accelerators are float32's own, or TF32's if that is the precision.
+
+    TF32 has 11 bits, and is what torch takes for convolutions where nothing is said: an affinity of
+    tasks, a difference of nearly equal losses, is then mostly rounding.
+    """
+    cudnn: Any = torch.backends.cudnn  # conv and rnn are not annotated
+    places: tuple[Any, ...] = (cudnn.conv, cudnn.rnn, torch.backends.cuda.matmul)
+    before = [place.fp32_precision for place in places]
+    for place in places:
+        place.fp32_precision = "tf32" if precision == "tf32" else "ieee"
+    try:
+        yield
+    finally:
+        for place, own in zip(places, before, strict=True):
+            place.fp32_precision = own

@@ -12,7 +12,7 @@ from mtlrun.core.grouping import Group
 from mtlrun.core.method import Fitted
 from mtlrun.engine import distributed
 from mtlrun.engine.chosen_on_val import chosen_on_training_data, warning_of
-from mtlrun.engine.device import deterministic_algorithms
+from mtlrun.engine.device import deterministic_algorithms, float32_rounding
 from mtlrun.engine.files import write_json, write_text
 from mtlrun.engine.given import check_given, check_plan, read_plan
 from mtlrun.engine.lab import Workbench
@@ -60,7 +60,8 @@ def run(setup: RunSetup, *, illustrate: Illustrate | None = None) -> Outcome:
     lab = Workbench(setup, Speaker())
     try:
         lab.speaker = Speaker(quiet=not distributed.is_first())
-        with deterministic_algorithms(setup.trainer.deterministic):
+        trainer = setup.trainer
+        with deterministic_algorithms(trainer.deterministic), float32_rounding(trainer.precision):
             return _run(setup, lab, illustrate)
     finally:
         if lab.tracker is not None:

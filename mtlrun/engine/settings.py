@@ -35,7 +35,8 @@ class TrainerSettings:
             training data that does, with a warning.
         patience: Evaluations without a better sum of validation losses after which training
             stops, with the same warning; None for never.
-        precision: Of forward passes.
+        precision: Of forward passes: "fp32", "bf16", or "tf32" for float32 whose products accelerators
+            round to 11 bits.
         clip_norm: The largest norm of all gradients together; None for no limit.
         num_workers: Processes that load data; 0 for none.
         checkpoint_every: Steps between two checkpoints; None for one an epoch.

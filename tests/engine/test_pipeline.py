@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -379,6 +380,24 @@ def test_deterministic_algorithms_are_asked_for_during_the_run_only(
     run(toy_setup(tmp_path / "other", trainer={"epochs": 1, "deterministic": True}))
     assert asked == [False] * 5 + [True] * 5
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+@pytest.mark.parametrize(("precision", "expected"), [("fp32", "ieee"), ("tf32", "tf32")])
+def test_float32_products_are_not_rounded_unless_asked_for(
+    precision: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cudnn: Any = torch.backends.cudnn
+    place = cudnn.conv
+    before, seen, original = place.fp32_precision, set(), Joint.step
+
+    def stepping(self: Joint, batch: Batch) -> StepOutput:
+        seen.add(place.fp32_precision)
+        return original(self, batch)
+
+    monkeypatch.setattr(Joint, "step", stepping)
+    run(toy_setup(tmp_path, trainer={"epochs": 1, "precision": precision}))
+    assert seen == {expected}
+    assert place.fp32_precision == before
 
 
 def test_weights_of_groups_whose_names_begin_alike_stay_apart(tmp_path: Path) -> None:
