@@ -1,0 +1,120 @@
+"""The training examples of every task and class, for what one task's example has in common with them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mtlrun.core.batch import TaskName
+from mtlrun.core.data import ClassAligned
+
+
+class ClassBank(nn.Module):
+    """Keeps training inputs in memory, [T, C, N, D] with zeros behind a class's last.
+
+    It has no parameters and nothing of it is saved: it is made of the data again.
+
+    Args:
+        inputs: For each task [N_t, D].
+        classes: For each task [N_t], in 0..C-1.
+        num_classes: C; each has an example of every task.
+
+    Raises:
+        ValueError: If a class has no example of a task.
+    """
+
+    keys: Tensor
+    is_key: Tensor
+
+    def __init__(
+        self, inputs: Sequence[Tensor], classes: Sequence[Tensor], *, num_classes: int
+    ) -> None:
+        super().__init__()
+        counts = torch.stack([torch.bincount(own, minlength=num_classes) for own in classes])
+        if not bool((counts > 0).all()):
+            task, missing = (counts == 0).nonzero()[0].tolist()
+            raise ValueError(
+                f"Every task should have a training example of each of the {num_classes} classes. "
+                f"Found none of class {missing} for task {task}. Set data.train_share higher."
+            )
+        largest = int(counts.max())
+        keys = inputs[0].new_zeros(len(inputs), num_classes, largest, inputs[0].shape[1])
+        for t, (values, own) in enumerate(zip(inputs, classes, strict=True)):
+            order = own.argsort(stable=True)
+            begins = counts[t].cumsum(0) - counts[t]
+            places = torch.arange(len(own)) - begins[own[order]]
+            keys[t, own[order], places] = values[order]
+        self.register_buffer("keys", keys, persistent=False)
+        is_key = torch.arange(largest) < counts.unsqueeze(-1)  # [T, C, N]
+        self.register_buffer("is_key", is_key, persistent=False)
+
+    @classmethod
+    def of(cls, data: ClassAligned, tasks: Sequence[TaskName]) -> "ClassBank":
+        """The training examples of a dataset."""
+        inputs, classes = zip(*(data.labelled(task) for task in tasks), strict=True)
+        return cls(inputs, classes, num_classes=len(data.classes))
+
+    def identity(self) -> dict[str, Any]:
+        """The data's name tells what is in it."""
+        return {"kind": "ClassBank"}
+
+    @property
+    def centres(self) -> Tensor:
+        """[T, C, D] mean inputs of every class."""
+        return self.keys.sum(2) / self.is_key.sum(2, keepdim=True)
+
+    def shares(self, inputs: Tensor, classes: Tensor) -> "Attention":
+        """How every input attends to the examples of its class, in every task.
+
+        Source: VMTL, Table B.3 ("cross attention"), as its released program computes it: scores are
+        inner products, divided by the range of their row, then a softmax. Nothing of it is learned.
+
+        Args:
+            inputs: [K, B, D], ordered by class.
+            classes: [K, B], alike for all K.
+        """
+        found, counts = torch.unique_consecutive(classes[0], return_counts=True)
+        if bool((counts != counts[0]).any()):  # else all of a class read its keys together
+            found = classes[0]
+        shape = (len(inputs), len(found), -1, inputs.shape[2])
+        rows = inputs.view(shape).transpose(0, 1).flatten(1, 2)  # [G, K k, D]
+        all_classes = len(found) == self.keys.shape[1] and len(found) == len(counts)
+        keys = self.keys if all_classes else self.keys[:, found]
+        is_key = self.is_key if all_classes else self.is_key[:, found]
+        scores = rows @ keys.transpose(-1, -2)  # [T, G, K k, N]
+        shares = _shares(scores, is_key.unsqueeze(2))
+        return Attention(keys, shares.view(*shares.shape[:2], len(inputs), -1, shares.shape[-1]))
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Shares of examples in what other tasks make of an input.
+
+    Attributes:
+        keys: [T, G, N, D], of G classes.
+        shares: [T, G, K, k, N], of k inputs of each class, for K tasks.
+    """
+
+    keys: Tensor
+    shares: Tensor
+
+    def related(self, places: Sequence[int]) -> Tensor:
+        """[K, T - 1, B, D] related features of some tasks' inputs in the other tasks."""
+        count, groups, _, rows, _ = self.shares.shape
+        found = self.keys.new_empty(len(places), count - 1, groups, rows, self.keys.shape[-1])
+        for into, place in zip(found, places, strict=True):
+            before, after = slice(place), slice(place + 1, None)
+            torch.matmul(self.shares[before, :, place], self.keys[before], out=into[before])
+            torch.matmul(self.shares[after, :, place], self.keys[after], out=into[place:])
+        return found.flatten(2, 3)
+
+
+def _shares(scores: Tensor, is_key: Tensor) -> Tensor:
+    """The softmax over the last axis of scores divided by their range, over keys only."""
+    highest = scores.masked_fill(~is_key, -torch.inf).amax(-1, keepdim=True)
+    lowest = scores.masked_fill(~is_key, torch.inf).amin(-1, keepdim=True)
+    spread = (highest - lowest).clamp_min(torch.finfo(scores.dtype).tiny)
+    below = ((scores - highest) / spread).masked_fill(~is_key, -torch.inf)
+    return below.softmax(-1)
