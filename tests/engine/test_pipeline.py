@@ -484,6 +484,28 @@ def test_what_is_chosen_on_training_data_is_warned_of_and_marked(
     assert "training data" not in capsys.readouterr().err
 
 
+class Peeking(ToyData):
+    """Takes its test examples for the split `val`."""
+
+    @property
+    def test_is_val(self) -> str | None:
+        return "data.val=test"
+
+
+def test_what_is_chosen_on_test_data_is_warned_of_and_marked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outcome = run(toy_setup(tmp_path, data=Peeking(), trainer={"select": "best_val"}))
+    assert outcome.result["chosen_on_test_data"] == ["the weights (trainer.select=best_val)"]
+    assert outcome.result["chosen_on_training_data"] == []
+    said = " ".join(capsys.readouterr().err.split())
+    assert "(trainer.select=best_val) will be chosen on test data" in said
+    assert "(data.val=test)" in said
+    last = run(toy_setup(tmp_path / "last", data=Peeking()))
+    assert last.result["chosen_on_test_data"] == []
+    assert "test data" not in capsys.readouterr().err
+
+
 def test_a_plan_by_val_is_chosen_on_training_data_where_the_last_weights_are_not(
     tmp_path: Path,
 ) -> None:
