@@ -5,12 +5,9 @@ from pathlib import Path
 
 import timm
 import torch
-from filelock import FileLock
 from torchvision.models import ResNet18_Weights, ResNet50_Weights
 
-from mtlrun.core.files import write_whole
-
-DOWNLOAD = "download"
+from mtlrun.core.downloads import DOWNLOAD, fetched_once
 
 _RESNETS = {
     "resnet18": ResNet18_Weights.IMAGENET1K_V1,
@@ -36,20 +33,13 @@ def weights_file(weights: str, network: str) -> Path:
         return Path(weights)
     name = f"{network}-imagenet1k.pth" if network in _RESNETS else f"{network}-imagenet21k.pth"
     path = Path(torch.hub.get_dir()) / "checkpoints" / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{path}.lock"):
-        if not path.is_file():
-            try:
-                write_whole(
-                    path, _fetch_resnet(network) if network in _RESNETS else _fetch(network)
-                )
-            except Exception as error:  # of the many kinds that networks and hubs raise
-                raise OSError(
-                    f"`weights=download` should fetch the weights of `{network}`. Found "
-                    f"{type(error).__name__}: {error}. Where there is no network, put a state_dict "
-                    f"file on this machine and set backbone.weights to its path."
-                ) from error
-    return path
+    return fetched_once(
+        path,
+        _fetch_resnet(network) if network in _RESNETS else _fetch(network),
+        what=f"the weights of `{network}`",
+        setting="weights",
+        key="backbone.weights",
+    )
 
 
 def _fetch_resnet(network: str) -> Callable[[Path], object]:

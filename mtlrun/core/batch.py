@@ -14,7 +14,8 @@ class Batch:
     """Examples with a target for every task.
 
     Attributes:
-        inputs: [B, ...] the same examples for every task, or one such tensor a task.
+        inputs: [B, ...] the same examples for every task, or one such tensor a task, of B examples
+            or fewer.
         targets: For each task [B, ...], in the form its loss takes.
     """
 
@@ -22,8 +23,9 @@ class Batch:
     targets: Mapping[TaskName, Tensor]
 
     def __len__(self) -> int:
+        """B; the largest where tasks have inputs of their own."""
         inputs = self.inputs
-        return len(inputs if isinstance(inputs, Tensor) else next(iter(inputs.values())))
+        return len(inputs) if isinstance(inputs, Tensor) else max(map(len, inputs.values()))
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "Batch":
         """The same batch on a device, ordered there as its axes are."""

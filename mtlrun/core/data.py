@@ -81,6 +81,11 @@ class DataSource(Identified):
         """The setting that holds the split `val` out, where it is part of what is trained on; else None."""
         return None
 
+    @property
+    def test_is_val(self) -> str | None:
+        """The setting that takes the test examples for the split `val`, where it does; else None."""
+        return None
+
     @abstractmethod
     def split(self, name: SplitName) -> Split:
         """The examples of a split, opened on first use.

@@ -1,6 +1,7 @@
-"""Arguments that datasets of pictures with maps have in common."""
+"""Arguments that datasets have in common."""
 
-from collections.abc import Mapping, Sequence
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
 
 from mtlrun.core.task import Task
 
@@ -35,3 +36,9 @@ def check_share(val_share: float) -> None:
             f"`val_share` should be 0 or more and below 1. Found `val_share = {val_share}`. Set "
             f"data.val_share."
         )
+
+
+def near_misses(word: str, known: Iterable[str]) -> str:
+    """A question that names the nearest known words; empty if none is near."""
+    near = difflib.get_close_matches(word, list(known), n=3, cutoff=0.6)
+    return f" Did you mean {' or '.join(f'`{own}`' for own in near)}?" if near else ""

@@ -1,6 +1,5 @@
 """CelebA: pictures of faces with forty attributes."""
 
-import difflib
 import hashlib
 import mmap
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,7 @@ import torch
 from mtlrun.core.batch import Batch
 from mtlrun.core.data import DataError, DataSource, Finding, InputSpec, SplitName
 from mtlrun.data import _celeba_check, _celeba_miniature
+from mtlrun.data._arguments import near_misses
 from mtlrun.data._celeba_lists import (
     ALL,
     ATTRIBUTES_FILE,
@@ -255,10 +255,9 @@ def _chosen(attributes: str | Sequence[str]) -> tuple[str, ...]:
         return NINE if attributes == "nine" else ALL
     for name in attributes:
         if name not in ALL:
-            near = difflib.get_close_matches(name, ALL, n=3, cutoff=0.6)
-            hint = f" Did you mean {' or '.join(f'`{own}`' for own in near)}?" if near else ""
             raise ValueError(
-                f"`attributes` should be among CelebA's: {', '.join(ALL)}. Found `{name}`.{hint} "
+                f"`attributes` should be among CelebA's: {', '.join(ALL)}. Found `{name}`."
+                f"{near_misses(name, ALL)} "
                 f"Set data.attributes."
             )
     if not attributes or len(set(attributes)) < len(attributes):

@@ -40,11 +40,11 @@ class _Slot:
 
 @dataclass(frozen=True)
 class _Sent:
-    """What a worker answers: where a batch is; the slot itself only where it may be unknown."""
+    """What a worker answers: where a batch is, of which sizes; the slot only where it may be unknown."""
 
     place: Place
     number: int
-    size: int
+    sizes: list[int]
     slot: _Slot | None
 
 
@@ -78,7 +78,7 @@ class WorkerBatches:
             if sent.slot is not None:
                 self._slots[sent.place] = sent.slot
             slot = self._slots[sent.place]
-            batch = slot.batch[: sent.size].map(_own)
+            batch = _begin(slot.batch, sent.sizes).map(_own)
             assert slot.stamp.item() == sent.number, "a worker wrote to a slot that was in use"
             yield batch
 
@@ -118,10 +118,18 @@ class _Sender(Dataset[_Sent]):
                 tensor.share_memory_()  # type: ignore[no-untyped-call]  # torch has no types there
             self.slots[place[1]] = slot
         slot.stamp.fill_(self.sent)
-        for tensor, own in zip(slot.batch[: len(batch)].tensors(), batch.tensors(), strict=True):
+        sizes = [len(own) for own in batch.tensors()]
+        written = _begin(slot.batch, sizes).tensors()
+        for tensor, own in zip(written, batch.tensors(), strict=True):
             tensor.copy_(own)
         number, self.sent = self.sent, self.sent + 1
-        return _Sent(place, number, len(batch), None if known.get(place) == slot.born else slot)
+        return _Sent(place, number, sizes, None if known.get(place) == slot.born else slot)
+
+
+def _begin(batch: Batch, sizes: Sequence[int]) -> Batch:
+    """The first examples of every tensor: tasks with inputs of their own may have more or fewer."""
+    left = iter(sizes)
+    return batch.map(lambda tensor: tensor[: next(left)])
 
 
 def _fits(batch: Batch, memory: Batch) -> bool:

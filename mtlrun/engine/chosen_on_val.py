@@ -1,4 +1,4 @@
-"""What a run chooses by the split `val`, which is no honest judge where it is trained on."""
+"""What a run chooses by the split `val`, which is no honest judge where it is trained or tested on."""
 
 from mtlrun.core.grouping import Plan
 from mtlrun.engine.settings import RunSetup
@@ -11,8 +11,29 @@ def chosen_on_training_data(setup: RunSetup, plan: Plan | None) -> list[str]:
         setup: Of the run.
         plan: Whose overlapping groups are chosen among; None before there is one.
     """
-    if setup.data.trained_on_val is None:
-        return []
+    return [] if setup.data.trained_on_val is None else _chosen_by_val(setup, plan)
+
+
+def chosen_on_test_data(setup: RunSetup, plan: Plan | None) -> list[str]:
+    """The same where the split `val` is the test examples."""
+    return [] if setup.data.test_is_val is None else _chosen_by_val(setup, plan)
+
+
+def warning_of(setup: RunSetup, chosen: list[str]) -> str:
+    """The line about such choices."""
+    data, what = setup.data, f"Warning: {' and '.join(chosen)} will be chosen on"
+    if data.test_is_val is not None:
+        return (
+            f"{what} test data: the split `val` is the test examples ({data.test_is_val}), so that "
+            f"the scores on them promise too much."
+        )
+    return (
+        f"{what} training data: the split `val` is part of what is trained on, and says nothing about "
+        f"new examples. Set {data.trained_on_val} to hold examples out."
+    )
+
+
+def _chosen_by_val(setup: RunSetup, plan: Plan | None) -> list[str]:
     trainer, found = setup.trainer, []
     if trainer.select == "best_val":
         found.append("the weights (trainer.select=best_val)")
@@ -30,12 +51,3 @@ def chosen_on_training_data(setup: RunSetup, plan: Plan | None) -> list[str]:
         ]
         found += [f"the group that serves {', '.join(twice)}"] if twice else []
     return found
-
-
-def warning_of(setup: RunSetup, chosen: list[str]) -> str:
-    """The line about such choices."""
-    return (
-        f"Warning: {' and '.join(chosen)} will be chosen on training data: the split `val` is part of "
-        f"what is trained on, and says nothing about new examples. Set {setup.data.trained_on_val} to "
-        f"hold examples out."
-    )

@@ -18,9 +18,9 @@ def evaluate(
     batches: Iterable[Batch],
     settings: StepSettings,
 ) -> dict[str, dict[str, float]]:
-    """Each task's metrics and its loss (as "loss", the mean over examples) in evaluation mode.
+    """Each task's metrics and its loss (as "loss", the mean over its examples) in evaluation mode.
 
-    Over several processes the numbers are those of all their batches together. Generators are
+    Tasks with inputs of their own may have fewer examples than others, none in some batches. Over several processes the numbers are those of all their batches together. Generators are
     left as they were.
 
     Args:
@@ -37,26 +37,32 @@ def evaluate(
         task.name: {name: make().to(device) for name, make in task.metrics.items()}
         for task in tasks
     }
-    totals = torch.zeros(len(tasks) + 1, dtype=torch.float64, device=_float64_device(device))
+    float64 = _float64_device(device)
+    totals = torch.zeros(len(tasks), dtype=torch.float64, device=float64)
+    counts = torch.zeros_like(totals)
     training, generators = model.training, generator_state()
     model.eval()
-    names = [task.name for task in tasks]
     with torch.no_grad():
         for cpu_batch in batches:
             batch = cpu_batch.to(device)
+            sizes = [len(batch.targets[task.name]) for task in tasks]
+            present = [index for index, size in enumerate(sizes) if size]
+            if not present:
+                continue
             with settings.autocast(device):
-                predictions = model(batch.inputs, names)
-            for index, task in enumerate(tasks):
+                predictions = model(batch.inputs, [tasks[index].name for index in present])
+            for index in present:
+                task = tasks[index]
                 prediction = full_precision(predictions[task.name])
                 target = batch.targets[task.name]
-                totals[index] += task.loss(prediction, target).to(totals) * len(batch)
+                totals[index] += task.loss(prediction, target).to(totals) * sizes[index]
+                counts[index] += sizes[index]
                 for metric in metrics[task.name].values():
                     metric.update(prediction, target)
-            totals[-1] += len(batch)
     model.train(training)
     set_generator_state(generators)
-    average_([totals])
-    losses = totals[:-1] / totals[-1]
+    average_([totals, counts])
+    losses = totals / counts
     return {
         task.name: {"loss": float(loss)}
         | {name: float(metric.compute()) for name, metric in metrics[task.name].items()}

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
-from mtlrun.core.data import Split
+from mtlrun.core.data import ClassAligned, Split
 from mtlrun.core.distributed import num_processes
 from mtlrun.core.grouping import Affinity, GroupingSolver
 from mtlrun.core.identity import identity_of
@@ -75,7 +75,7 @@ class Workbench:
         self._store = Store(setup.folder / "store" if setup.store is None else setup.store)
         self._steps_tracked = 0
         self._used: set[str] = set()
-        self._warned_of_statistics = False
+        self._warned_of_statistics = self._warned_of_batches = False
 
     @property
     def solver(self) -> GroupingSolver:
@@ -216,11 +216,12 @@ class Workbench:
     def _train_loaders(self, share: float) -> tuple[TrainLoader, TrainLoader | None]:
         """Of the training split, or of what is left of it and of the share held out."""
         trainer, whole = self.setup.trainer, self.data.split("train")
+        batch_size = len(whole) if self._takes_whole_passes() else trainer.batch_size
 
         def loader(split: Split, seed: int, steps: int | None) -> TrainLoader:
             return TrainLoader(
                 split,
-                batch_size=trainer.batch_size,
+                batch_size=batch_size,
                 seed=seed,
                 steps_per_epoch=steps,
                 num_workers=trainer.num_workers,
@@ -231,6 +232,18 @@ class Workbench:
         rest, reserve = held_out(whole, share, seed=self.seed)
         reserve_seed = seed_for(self.seed, "held_out")
         return loader(rest, self.seed, trainer.steps_per_epoch), loader(reserve, reserve_seed, None)
+
+    def _takes_whole_passes(self) -> bool:
+        """Whether a batch is a pass, whatever is set: with fewer examples, classes would not be aligned."""
+        if not isinstance(self.data, ClassAligned):
+            return False
+        if "trainer.batch_size" in self.setup.set_keys and not self._warned_of_batches:
+            self._warned_of_batches = True
+            self.say(
+                f"Warning: `trainer.batch_size` has no effect on training: a batch of this data is a "
+                f"whole pass, {len(self.data.split('train'))} examples a task. Set data.per_class."
+            )
+        return True
 
     def _on_device(self, model: MultiTaskModel) -> MultiTaskModel:
         model.to(self.device)

@@ -2,17 +2,22 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mtlrun.core.files import write_whole
-from mtlrun.core.grouping import Group
+from mtlrun.core.grouping import Group, Plan
 from mtlrun.core.method import Fitted
 from mtlrun.engine import distributed
 from mtlrun.engine.chosen_on_val import chosen_on_training_data, warning_of
 from mtlrun.engine.device import deterministic_algorithms, float32_rounding
+from mtlrun.engine.chosen_on_val import (
+    chosen_on_test_data,
+    chosen_on_training_data,
+    warning_of,
+)
 from mtlrun.engine.files import write_json, write_text
 from mtlrun.engine.given import check_given, check_plan, read_plan
 from mtlrun.engine.lab import Workbench
@@ -88,7 +93,7 @@ def _run(setup: RunSetup, lab: Workbench, illustrate: Illustrate | None) -> Outc
         if setup.logger is not None and distributed.is_first():
             lab.tracker = setup.logger(setup.config, setup.folder)
     _say_header(setup, lab)
-    dishonest = _warn_of_val(lab, chosen_on_training_data(setup, None))
+    warned_of = _warn_of_val(lab, None)
     begin = time.monotonic()
     plan = given if given is not None else distributed.from_first(setup.method.collect(lab))
     check_plan(plan, lab.tasks)
@@ -98,7 +103,7 @@ def _run(setup: RunSetup, lab: Workbench, illustrate: Illustrate | None) -> Outc
     if distributed.is_first() and not setup.dry_run:
         write_text(setup.folder / "plan.json", plan.to_json() + "\n")
     lab.say("Groups: " + "; ".join("+".join(group.tasks) for group in plan.groups))
-    _warn_of_val(lab, [x for x in chosen_on_training_data(setup, plan) if x not in dishonest])
+    _warn_of_val(lab, plan, but=warned_of)
     trainings = {} if setup.phase == "collect" else setup.method.train(lab, plan)
     for key in lab.without_effect():
         lab.say(f"Warning: `{key}` has no effect: nothing in this run asks for it.")
@@ -127,8 +132,10 @@ def _say_header(setup: RunSetup, lab: Workbench) -> None:
         )
 
 
-def _warn_of_val(lab: Workbench, chosen: list[str]) -> list[str]:
-    if chosen:
+def _warn_of_val(lab: Workbench, plan: Plan | None, *, but: Sequence[str] = ()) -> list[str]:
+    """Warns of what is chosen by `val` where it is trained or tested on, and says what that is."""
+    found = chosen_on_training_data(lab.setup, plan) + chosen_on_test_data(lab.setup, plan)
+    if chosen := [text for text in found if text not in but]:
         lab.say(warning_of(lab.setup, chosen))
     return chosen
 

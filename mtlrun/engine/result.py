@@ -9,7 +9,7 @@ from mtlrun.core.distributed import num_processes
 from mtlrun.core.grouping import Group, Plan
 from mtlrun.core.method import Fitted, Scores
 from mtlrun.core.task import Task
-from mtlrun.engine.chosen_on_val import chosen_on_training_data
+from mtlrun.engine.chosen_on_val import chosen_on_test_data, chosen_on_training_data
 from mtlrun.engine.device import peak_memory
 from mtlrun.engine.given import given_contents
 from mtlrun.engine.lab import Workbench
@@ -59,6 +59,7 @@ def result_of(
         "select": setup.trainer.select,
         "select_on": setup.select_on,
         "chosen_on_training_data": chosen_on_training_data(setup, plan),
+        "chosen_on_test_data": chosen_on_test_data(setup, plan),
         "seconds": dict(seconds),
         "peak_memory": max([peak_memory(lab.device), *peaks]),
         "device": str(lab.device),

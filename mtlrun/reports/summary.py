@@ -153,9 +153,9 @@ def print_summary(result: Result, console: Console) -> None:
         for number in totals(result):
             _say(console, _total_line(number))
         _print_missing(result, console)
-        chosen = result.get("chosen_on_training_data")
-        if chosen:
-            _say(console, f"chosen on training data: {', '.join(chosen)}", style="dim")
+        for kind in ("training", "test"):
+            if chosen := result.get(f"chosen_on_{kind}_data"):
+                _say(console, f"chosen on {kind} data: {', '.join(chosen)}", style="dim")
     else:
         _say(console, "collected and planned only; nothing was trained on the plan")
     for name in ("plan", "affinity"):  # else the groups would pass for the method's own

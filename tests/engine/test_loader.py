@@ -97,3 +97,25 @@ def test_workers_begin_anew_after_a_pass_that_was_left() -> None:
     assert _indices(loader.batches(0)) == _indices(
         TrainLoader(Numbers(40), batch_size=2, seed=0).batches(0)
     )
+
+
+class Uneven:
+    """Two tasks with inputs of their own, of which one has fewer examples."""
+
+    def __len__(self) -> int:
+        return 7
+
+    def fetch(self, indices: Sequence[int], *, seed: int) -> Batch:
+        own = {"a": torch.tensor(indices)[torch.tensor(indices) < 4], "b": torch.tensor(indices)}
+        return Batch(own, {task: 10 * inputs for task, inputs in own.items()})
+
+
+def test_workers_bring_batches_of_uneven_tasks() -> None:
+    for seed in range(3):
+        loaders = (
+            TrainLoader(Uneven(), batch_size=3, seed=seed, num_workers=n).batches(0) for n in (0, 2)
+        )
+        for one, other in zip(*loaders, strict=True):
+            assert len(one) == len(other) == 3
+            for a, b in zip(one.tensors(), other.tensors(), strict=True):
+                assert torch.equal(a, b)

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import torch
 
+from mtlrun.backbones.latent import Latent
 from mtlrun.core.batch import Batch
 from mtlrun.core.data import DataError
 from mtlrun.core.grouping import Affinity, Group, Plan
 from mtlrun.core.method import AffinityCollector, Method, StepOutput, TrainingPoint
+from mtlrun.data.multi_domain_toy import MultiDomainToy
 from mtlrun.engine.lab import Assignment, Workbench
 from mtlrun.engine.pipeline import _weights_name, run
 from mtlrun.engine.progress import Speaker
@@ -501,6 +503,43 @@ def test_what_is_chosen_on_training_data_is_warned_of_and_marked(
     honest = run(toy_setup(tmp_path / "honest", plan=path, trainer=trainer))
     assert honest.result["chosen_on_training_data"] == []
     assert "training data" not in capsys.readouterr().err
+
+
+def test_a_batch_of_data_with_classes_in_common_is_a_whole_pass(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    setup = toy_setup(
+        tmp_path,
+        data=MultiDomainToy(num_classes=3, width=5),
+        make_backbone=Latent,
+        trainer={"batch_size": 2, "epochs": 4},
+        set_keys=("trainer.batch_size",),
+    )
+    (training,) = run(setup).result["trainings"]
+    assert training["num_steps"] == 4
+    assert "whole pass, 12 examples a task" in " ".join(capsys.readouterr().err.split())
+
+
+class Peeking(ToyData):
+    """Takes its test examples for the split `val`."""
+
+    @property
+    def test_is_val(self) -> str | None:
+        return "data.val=test"
+
+
+def test_what_is_chosen_on_test_data_is_warned_of_and_marked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outcome = run(toy_setup(tmp_path, data=Peeking(), trainer={"select": "best_val"}))
+    assert outcome.result["chosen_on_test_data"] == ["the weights (trainer.select=best_val)"]
+    assert outcome.result["chosen_on_training_data"] == []
+    said = " ".join(capsys.readouterr().err.split())
+    assert "(trainer.select=best_val) will be chosen on test data" in said
+    assert "(data.val=test)" in said
+    last = run(toy_setup(tmp_path / "last", data=Peeking()))
+    assert last.result["chosen_on_test_data"] == []
+    assert "test data" not in capsys.readouterr().err
 
 
 def test_a_plan_by_val_is_chosen_on_training_data_where_the_last_weights_are_not(
