@@ -11,13 +11,12 @@ from mtlrun.core.files import write_whole
 from mtlrun.core.grouping import Group, Plan
 from mtlrun.core.method import Fitted
 from mtlrun.engine import distributed
-from mtlrun.engine.chosen_on_val import chosen_on_training_data, warning_of
-from mtlrun.engine.device import deterministic_algorithms, float32_rounding
 from mtlrun.engine.chosen_on_val import (
     chosen_on_test_data,
     chosen_on_training_data,
     warning_of,
 )
+from mtlrun.engine.device import deterministic_algorithms, float32_rounding
 from mtlrun.engine.files import write_json, write_text
 from mtlrun.engine.given import check_given, check_plan, read_plan
 from mtlrun.engine.lab import Workbench

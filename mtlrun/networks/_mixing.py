@@ -24,21 +24,19 @@ class MixingWeights(nn.Module):
             softmax of logits; "mean" for 1 / (T - 1).
     """
 
+    zeros: Tensor
+
     def __init__(self, tasks: Sequence[TaskName], *, kind: MixingKind) -> None:
         super().__init__()
         self.kind, self.tasks = kind, tuple(tasks)
-        others = len(tasks) - 1
-        if kind == "mean":
-            self.register_buffer("equal", torch.full((others,), 1 / others), persistent=False)
-            self.logits = nn.ParameterDict()
-        else:
-            self.logits = nn.ParameterDict({task: torch.zeros(others) for task in tasks})
+        self.register_buffer("zeros", torch.zeros(len(tasks) - 1), persistent=False)
+        learned = {} if kind == "mean" else {task: torch.zeros(len(tasks) - 1) for task in tasks}
+        self.logits = nn.ParameterDict(learned)
 
     def forward(self, tasks: Sequence[TaskName], temperature: float) -> Tensor:
         """[K, T - 1] weights of the others, in the order of all tasks, for K tasks."""
         if self.kind == "mean":
-            equal: Tensor = self.equal  # type: ignore[assignment]  # a buffer
-            return equal.expand(len(tasks), -1)
+            return self.zeros.softmax(-1).expand(len(tasks), -1)
         logits = torch.stack([self.logits[task] for task in tasks])
         if self.kind == "learnable":
             return logits.softmax(-1)
@@ -49,10 +47,9 @@ class MixingWeights(nn.Module):
         found = {}
         for task in self.tasks:
             others = [name for name in self.tasks if name != task]
-            shares = (
-                self(self.tasks[:1], 1.0)[0]
-                if self.kind == "mean"
-                else self.logits[task].softmax(-1)
-            )
-            found[task] = dict(zip(others, map(float, shares), strict=True))
+            if self.kind == "mean":
+                found[task] = dict.fromkeys(others, 1 / len(others))
+            else:
+                shares = self.logits[task].detach().softmax(-1).tolist()
+                found[task] = dict(zip(others, shares, strict=True))
         return found
