@@ -13,7 +13,7 @@ class BMTL(VariationalMethod):
     tables of supplement C (BMTL).
 
     Args:
-        z_net: As of `VMTLMethod`, as are the following.
+        z_net: As of `MixedPriors`, as are the following.
         latent: Width of representations.
         hidden: Width of hidden layers.
         dropout: Of inputs.

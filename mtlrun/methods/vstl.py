@@ -2,15 +2,15 @@
 
 from mtlrun.core.grouping import Group, Plan
 from mtlrun.core.method import Lab
-from mtlrun.methods.vbmtl import VBMTL
+from mtlrun.methods._variational import SimplePriors
 
 
-class VSTL(VBMTL):
+class VSTL(SimplePriors):
     """Every task alone, with random representations and classifier and priors N(0, I).
 
     Source: Shen et al., Variational Multi-Task Learning with Gumbel-Softmax Priors, NeurIPS 2021,
     supplement A.2 (VSTL).
-    Differs: as `VMTLMethod`.
+    Differs: as `mtlrun.methods.vmtl.VMTL`.
     """
 
     def collect(self, lab: Lab) -> Plan:
