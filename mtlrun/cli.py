@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import logging
 import os
 import signal
 import sys
@@ -68,6 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    _hear(logging.getLogger("mtlrun"))
     # Threads that wait by spinning make training ten times slower where another process computes.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
@@ -84,6 +86,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             say("".join(traceback.format_exception(error)).rstrip())
         say(_explain(error, code))
         return code
+
+
+class _Said(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        say(f"mtlrun: {record.getMessage()}")
+
+
+def _hear(log: logging.Logger) -> None:
+    """Has what is logged, such as the progress of long preparations, said on stderr."""
+    if not any(isinstance(handler, _Said) for handler in log.handlers):
+        log.addHandler(_Said())
+        log.setLevel(logging.INFO)
 
 
 def _dispatch(words: Sequence[str]) -> int:

@@ -85,7 +85,7 @@ class Domains(DataSource):
         for name in SPLITS:
             for task, tensors in self.split(name).examples.items():
                 told.update(f"{name} {task} {[list(own.shape) for own in tensors]}\n".encode())
-                for own in tensors:
-                    told.update(own.numpy())
+                for tensor in tensors:
+                    told.update(tensor.numpy().data)
         own = {"kind": super().identity()["kind"], "per_class": self.per_class}
         return own | {"sha256": told.hexdigest()}

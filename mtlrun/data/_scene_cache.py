@@ -15,7 +15,11 @@ _LOG = logging.getLogger(__name__)
 
 
 def cached(
-    path: Path, build: Callable[[], Mapping[str, Array]], like: Mapping[str, Array]
+    path: Path,
+    build: Callable[[], Mapping[str, Array]],
+    like: Mapping[str, Array],
+    *,
+    otherwise: str = "",
 ) -> dict[str, Array]:
     """The arrays of a file; they are built, and the file written, if it is missing or damaged.
 
@@ -26,6 +30,7 @@ def cached(
         path: Its name tells all that the arrays depend on.
         build: Makes the arrays.
         like: Arrays of the expected names, shapes and types.
+        otherwise: A way out beside another folder, for the message.
 
     Raises:
         DataError: If the file cannot be written.
@@ -42,7 +47,7 @@ def cached(
     except OSError as error:
         raise DataError(
             f"The cache file `{path}` should be writable. Found: {error}. Set data.cache_dir to a "
-            f"folder with room, or data.cache=memory."
+            f"folder with room{otherwise}."
         ) from error
     return arrays
 

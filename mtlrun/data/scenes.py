@@ -190,7 +190,8 @@ class Rooms:
         arrays = self._empty()
         done = np.zeros(self.size, bool)
         if self.folder is not None:
-            arrays = cached(self._path(self.folder), self._render_all, arrays)
+            path, otherwise = self._path(self.folder), ", or data.cache=memory"
+            arrays = cached(path, self._render_all, arrays, otherwise=otherwise)
             done[:] = True
         return arrays, done
 
