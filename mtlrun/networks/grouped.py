@@ -79,12 +79,11 @@ class Grouped(MultiTaskModel):
         for k in range(num_groups):
             purpose = f"head/{{}}/{k}" if independent_heads and k else "head/{}"
             heads.append(nn.ModuleDict(_make_heads(backbone, tasks, seed, purpose)))
-        self.heads = nn.ModuleList(heads)
         self.shared = nn.ModuleList(backbone.stages[:num_shared_stages])
         for k in range(num_shared_stages):
             backbone.stages[k] = nn.Identity()
         copies = [copy.deepcopy(backbone) for _ in range(num_groups - 1)]
-        self.encoders = nn.ModuleList([backbone, *copies])
+        self.encoders, self.heads = nn.ModuleList([backbone, *copies]), nn.ModuleList(heads)
         with seeded(seed, "assignment"):
             logits = initial_logits(len(self.tasks), num_groups, init=init, eps=eps)
         self.assignment_logits = nn.Parameter(logits, requires_grad=init != "identity")
