@@ -3,6 +3,7 @@
 import copy
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -119,9 +120,7 @@ class Grouped(MultiTaskModel):
         found: dict[TaskName, Any] = {}
         for k in dict.fromkeys(chosen.values()):
             members = [task for task, own in chosen.items() if own == k]
-            found |= encoded_by_task(
-                lambda joint, k=k: self._group_pass(k, self._shared_pass(joint)), inputs, members
-            )
+            found |= encoded_by_task(partial(self._whole_pass, k), inputs, members)
         return found
 
     def decode(self, features: Features, tasks: Sequence[TaskName]) -> dict[TaskName, Any]:
@@ -169,6 +168,9 @@ class Grouped(MultiTaskModel):
             hidden = stage(hidden)
             outputs.append(hidden)
         return encoder.merge(outputs)
+
+    def _whole_pass(self, k: int, inputs: Any) -> Features:
+        return self._group_pass(k, self._shared_pass(inputs))
 
     def _head(self, k: int, task: TaskName, features: Features) -> Any:
         heads = self.heads[k]
@@ -219,7 +221,7 @@ def _scaled(features: Any, factor: float) -> Any:
         return features
 
     def scale(leaf: Tensor) -> Tensor:
-        scaled: Tensor = _ScaleGradient.apply(leaf, factor)  # type: ignore[no-untyped-call]  # torch has no annotations there
+        scaled: Tensor = _ScaleGradient.apply(leaf, factor)
         return scaled
 
     return pytree.tree_map_only(Tensor, scale, features)
