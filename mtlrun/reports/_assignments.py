@@ -117,7 +117,7 @@ def draw_assignment_map(
     write_caption(
         figure,
         f"Probabilities at the end of phase 1. Framed: the group each task is in, the first of the "
-        f"likeliest. {used} of {num_groups} groups are in use.",
+        f"likeliest. {used} of {num_groups} groups are in use; those without a task are dropped.",
     )
     save(figure, path)
     rows = [[task, *row] for task, row in zip(tasks, values, strict=True)]

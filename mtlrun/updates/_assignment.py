@@ -35,7 +35,7 @@ def shares(logits: Tensor, *, tau: float = 1.0, noise: Tensor | None = None) -> 
     Returns:
         The shape of the sum.
     """
-    moved = logits if noise is None else logits + noise.to(logits)
+    moved = logits if noise is None else logits + noise.to(logits.dtype).to(logits.device)
     return (moved / tau).softmax(-1)
 
 

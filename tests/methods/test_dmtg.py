@@ -9,13 +9,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from mtlrun.core.batch import Batch
 from mtlrun.core.grouping import Plan
-from mtlrun.core.method import Method
+from mtlrun.core.method import Method, StepOutput
 from mtlrun.engine.pipeline import Outcome, run
 from mtlrun.methods.dmtg import DMTG, undecided
 from mtlrun.methods.hps import HPS
 from mtlrun.methods.single_task import SingleTask
 from mtlrun.reports.figures import illustrate
+from mtlrun.updates.one_shot import OneShot
 from tests.toy import NAMES, ToyBackbone, toy_setup
 
 PLAIN = partial(ToyBackbone, dropout=0.0)
@@ -216,6 +218,37 @@ def test_logits_that_did_not_move_are_warned_of_and_fall_to_the_first_group(
     found = outcome(tmp_path, "dmtg", DMTG(), trainer=trainer, make_backbone=PLAIN)
     assert "the logits of a, b, c hardly moved" in " ".join(capsys.readouterr().err.split())
     assert found.result["plan"]["settings"]["group_of"] == dict.fromkeys(NAMES, 0)
+
+
+class Killed(Exception):
+    """Stands for a kill: nothing is tidied up."""
+
+
+@pytest.mark.parametrize("step", [2, 7, 15])
+def test_a_killed_run_resumes_bit_for_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    method = DMTG(tau_schedule="linear", tau_end=0.5, finetune_epochs=1, init="gaussian")
+    trainer = {"checkpoint_every": 3}
+    whole = outcome(tmp_path / "whole", "dmtg", method, trainer=trainer)
+    original, steps = OneShot.step, iter(range(1, 1000))
+
+    def stepping(self: OneShot, batch: Batch) -> StepOutput:
+        if next(steps) == step:
+            raise Killed
+        return original(self, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(OneShot, "step", stepping)
+        with pytest.raises(Killed):
+            outcome(tmp_path / "killed", "dmtg", method, trainer=trainer)
+    again = outcome(tmp_path / "killed", "dmtg", method, trainer=trainer)
+    assert again.result["plan"] == whole.result["plan"]
+    assert again.result["scores"] == whole.result["scores"]
+    for phase in ("collect", "train"):
+        pairs = zip(trainings(again, phase).values(), trainings(whole, phase).values(), strict=True)
+        for one, other in pairs:
+            assert same(state(tmp_path / "killed", one), state(tmp_path / "whole", other))
 
 
 def test_undecided_tasks_are_named() -> None:
