@@ -8,13 +8,13 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
 
 from mtlrun.core.batch import TaskName
 from mtlrun.core.model import Backbone, Features, MultiTaskModel
 from mtlrun.core.seeding import seeded
 from mtlrun.core.task import Task
 from mtlrun.networks._by_task import encoded_by_task
+from mtlrun.networks._scaled_gradient import scaled
 
 GradScale = Literal["none", "intended", "code"]
 Init = Literal["ones", "diagonal", "gaussian", "identity"]
@@ -163,7 +163,7 @@ class Grouped(MultiTaskModel):
         """A group's features, from what the shared stages put out."""
         encoder = self.encoders[k]
         assert isinstance(encoder, Backbone)
-        hidden, *outputs = _scaled([prefix[-1], *prefix[1:]], self._group_scale)
+        hidden, *outputs = scaled([prefix[-1], *prefix[1:]], self._group_scale)
         for stage in encoder.stages[self.num_shared_stages :]:
             hidden = stage(hidden)
             outputs.append(hidden)
@@ -175,7 +175,7 @@ class Grouped(MultiTaskModel):
     def _head(self, k: int, task: TaskName, features: Features) -> Any:
         heads = self.heads[k]
         assert isinstance(heads, nn.ModuleDict)
-        return heads[task](_scaled(features, self._task_scale))
+        return heads[task](scaled(features, self._task_scale))
 
 
 def initial_logits(num_tasks: int, num_groups: int, *, init: Init, eps: float = 0.0) -> Tensor:
@@ -198,33 +198,6 @@ def initial_logits(num_tasks: int, num_groups: int, *, init: Init, eps: float = 
             f"method.sample."
         )
     return diagonal
-
-
-class _ScaleGradient(torch.autograd.Function):
-    """x -> x, whose gradient is multiplied by a number."""
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor, factor: float) -> Tensor:
-        """The values."""
-        ctx.factor = factor
-        return values.view_as(values)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor, None]:
-        """The gradient times the factor; none of the factor."""
-        return ctx.factor * gradients[0], None
-
-
-def _scaled(features: Any, factor: float) -> Any:
-    """The same tensors, whose gradients are multiplied on their way back."""
-    if factor == 1:
-        return features
-
-    def scale(leaf: Tensor) -> Tensor:
-        scaled: Tensor = _ScaleGradient.apply(leaf, factor)
-        return scaled
-
-    return pytree.tree_map_only(Tensor, scale, features)
 
 
 def _scales(grad_scale: GradScale, num_groups: int, num_tasks: int) -> tuple[float, float]:
