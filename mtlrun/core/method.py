@@ -64,6 +64,7 @@ class UpdateRule(Identified):
         optimizers: Whose learning rates the schedule sets, once a batch.
         held_out_share: Of the training examples, in [0, 1), that no step's batch is drawn from.
         held_out: A batch of those for the step to come; None where the share is 0.
+        num_steps: Batches of the whole training; set before its first step, 0 until then.
         takes_last: Whether training takes its whole budget and its last weights, whatever `select`
             and `patience` say: for models of which evaluations say nothing.
     """
@@ -74,6 +75,7 @@ class UpdateRule(Identified):
     optimizers: list[torch.optim.Optimizer]
     held_out_share: float = 0.0
     held_out: Batch | None = None
+    num_steps: int = 0
     takes_last: ClassVar[bool] = False
 
     def setup(
@@ -309,6 +311,7 @@ class Lab(Protocol):
         phase: Literal["collect", "train"],
         observers: Sequence[AffinityCollector] = (),
         after: Sequence[str] = (),
+        epochs: int | None = None,
     ) -> Fitted:
         """Trains a model, or finds the same training in the store, or resumes it.
 
@@ -319,6 +322,7 @@ class Lab(Protocol):
             phase: Whose budget of epochs is used.
             observers: Shown every batch before its step; filled also if the training is found.
             after: Keys of trainings whose results went into the model's initial weights.
+            epochs: Another budget; 0 to keep and score the model as it is. None for the phase's.
         """
         ...
 

@@ -73,7 +73,7 @@ class Training:
         val: Batches that `select` and `patience` look at.
         schedule: Of the learning rate.
         trainer: Budgets, checkpoints.
-        epochs: Of this training's phase.
+        epochs: Of this training; 0 for none.
         seed: Of the generators that layers draw from.
         phase: For the log and for errors.
         title: For people.
@@ -99,7 +99,7 @@ class Training:
     standing: Standing = field(default_factory=Standing)
 
     def __post_init__(self) -> None:
-        self.num_steps = self.epochs * self.train.steps_per_epoch
+        self.num_steps = self.rule.num_steps = self.epochs * self.train.steps_per_epoch
         self._device = next(self.model.parameters()).device
         self._base_rates = [
             [group["lr"] for group in optimizer.param_groups] for optimizer in self.rule.optimizers

@@ -45,6 +45,7 @@ class Assignment:
     phase: Phase
     observers: tuple[AffinityCollector, ...] = ()
     after: tuple[str, ...] = ()
+    epochs: int | None = None
 
     @property
     def title(self) -> str:
@@ -146,9 +147,12 @@ class Workbench:
         phase: Phase,
         observers: Sequence[AffinityCollector] = (),
         after: Sequence[str] = (),
+        epochs: int | None = None,
     ) -> Fitted:
         """Trains a model, or finds the same training in the store, or resumes it."""
-        wanted = Assignment(rule, model, tuple(tasks), phase, tuple(observers), tuple(after))
+        wanted = Assignment(
+            rule, model, tuple(tasks), phase, tuple(observers), tuple(after), epochs
+        )
         self._used |= {"method.collector"} if observers else set()
         self._used |= {"trainer.collect_epochs"} if phase == "collect" else set()
         if self.setup.dry_run:
@@ -205,7 +209,7 @@ class Workbench:
             self._eval_loader("val"),
             self.setup.schedule,
             trainer,
-            self._epochs(wanted.phase),
+            self._epochs(wanted),
             self.seed,
             wanted.phase,
             wanted.title,
@@ -309,7 +313,7 @@ class Workbench:
                 "after": list(wanted.after),
                 "optimizer": self.setup.config["optimizer"],
                 "schedule": identity_of(self.setup.schedule),
-                "epochs": self._epochs(wanted.phase),
+                "epochs": self._epochs(wanted),
                 "steps_per_epoch": trainer.steps_per_epoch,
                 "batch_size": trainer.batch_size,
                 "select": trainer.select,
@@ -328,9 +332,11 @@ class Workbench:
         trainer = self.setup.trainer
         return replace(trainer, select="last", patience=None) if rule.takes_last else trainer
 
-    def _epochs(self, phase: Phase) -> int:
+    def _epochs(self, wanted: Assignment) -> int:
         trainer = self.setup.trainer
-        if phase == "collect" and trainer.collect_epochs is not None:
+        if wanted.epochs is not None:
+            return wanted.epochs
+        if wanted.phase == "collect" and trainer.collect_epochs is not None:
             return trainer.collect_epochs
         return trainer.epochs
 

@@ -1,13 +1,10 @@
 """Deep safe multi-task learning whose branch points and loss weights are searched."""
 
-from collections.abc import Mapping
-from typing import Any
-
-from mtlrun.core.batch import TaskName
 from mtlrun.core.grouping import Group, Plan
 from mtlrun.core.method import Fitted, Lab
 from mtlrun.methods._dsmtl import make_dsmtl
 from mtlrun.methods._groups import GroupMethod
+from mtlrun.methods._plan_settings import by_task
 from mtlrun.networks.branch_search import BranchSearch
 from mtlrun.networks.gate import GateKind
 from mtlrun.updates.bilevel import Bilevel
@@ -92,8 +89,8 @@ class DSMTLAL(GroupMethod):
         return {group: self._fit(lab, group, plan) for group in plan.groups}
 
     def _fit(self, lab: Lab, group: Group, plan: Plan) -> Fitted:
-        points = _setting(plan, "branch_points", group, int)
-        weights = _setting(plan, "weights", group, float)
+        points = by_task(plan, "branch_points", group, int, method="dsmtl_al")
+        weights = by_task(plan, "weights", group, float, method="dsmtl_al")
         model = make_dsmtl(
             lab,
             group.tasks,
@@ -104,20 +101,3 @@ class DSMTLAL(GroupMethod):
         )
         rule = Joint(Fixed([weights[task.name] for task in model.tasks]))
         return lab.fit(rule, model, group.tasks, phase="train")
-
-
-def _setting(plan: Plan, name: str, group: Group, kind: type) -> dict[TaskName, Any]:
-    """What a plan says of every task of a group.
-
-    Raises:
-        ValueError: If it does not.
-    """
-    found = plan.settings.get(name)
-    given = found if isinstance(found, Mapping) else {}
-    missing = [task for task in group.tasks if not isinstance(given.get(task), (kind, int))]
-    if missing:
-        raise ValueError(
-            f"A plan for `dsmtl_al` should hold `{name}` for every task. Found none for "
-            f"{', '.join(missing)}. Add them under `settings`, or run without `plan=`."
-        )
-    return {task: kind(given[task]) for task in group.tasks}

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mtlrun.core.grouping import Affinity, Group, Plan
+from mtlrun.reports._assignments import draw_assignments
 from mtlrun.reports._canvas import (
     EMPTY,
     FAINT,
@@ -32,7 +33,7 @@ MEMBER, SERVING = "#a9cce3", "#1b4f72"
 
 
 def illustrate(folder: Path, result: Mapping[str, Any]) -> None:
-    """Draws what a run's folder holds into its `figures/`: affinity, groups and curves, and groups that moved.
+    """Draws what a run's folder holds into its `figures/`: affinity, groups and curves, and what moved.
 
     Args:
         folder: Of the run, with affinity.json and metrics.jsonl if there are such.
@@ -179,12 +180,14 @@ def draw_groups(
 
 def _draw_moving(metrics_jsonl: Path, result: Mapping[str, Any], figures: Path) -> None:
     """For every training whose groups changed, in figures that are numbered if there are several."""
-    moving = [own for own in result["trainings"] if "co_grouping" in own["learned"]]
-    lines = read_lines(metrics_jsonl) if moving else []
-    for number, training in enumerate(moving, 1):
-        own = [line for line in lines if line["training"] == training["key"]]
-        suffix = f"_{number}" if len(moving) > 1 else ""
-        draw_moving_groups(own, training["learned"], figures, suffix=suffix)
+    lines: list[dict[str, Any]] = []
+    for known, draw in (("co_grouping", draw_moving_groups), ("probabilities", draw_assignments)):
+        moving = [own for own in result["trainings"] if known in own["learned"]]
+        lines = lines or (read_lines(metrics_jsonl) if moving else [])
+        for number, training in enumerate(moving, 1):
+            own = [line for line in lines if line["training"] == training["key"]]
+            suffix = f"_{number}" if len(moving) > 1 else ""
+            draw(own, training["learned"], figures, suffix=suffix)
 
 
 def _serves(group: Group, task: str, served_by: Mapping[str, Sequence[str]] | None) -> bool:

@@ -253,7 +253,8 @@ def _costs(result: Result) -> list[str]:
         f"trainings: {len(trainings)} in {seconds}, of which {reused} reused from the store"
     )
     if trained:
-        parameters = sum(t["num_parameters"] for t in trained)
+        common = [t.get("learned", {}).get("common_parameters", 0) for t in trained]
+        parameters = sum(t["num_parameters"] for t in trained) - sum(common[1:])
         models = "1 model" if len(trained) == 1 else f"{len(trained)} models"
         lines.append(f"parameters: {parameters:,} in {models}")
     if result.get("peak_memory"):

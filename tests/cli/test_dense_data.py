@@ -85,3 +85,25 @@ def test_every_dataset_ends_with_a_table(
         (learned,) = [t["learned"] for t in result["trainings"] if len(t["tasks"]) > 1]
         assert set(learned["alpha"]) == set(names)
         assert "alpha: " in out
+
+
+@pytest.mark.parametrize("data", ["celeba", "nyuv2"])
+def test_dmtg_ends_with_the_groups_in_use_and_figures_of_them(
+    miniatures: Path, tmp_path: Path, data: str
+) -> None:
+    small = "celeba_resnet" if data == "celeba" else "resnet_small"
+    root = miniatures / "mini" / data
+    words = [f"data={data}", f"data.root={root}", f"backbone={small}", "trainer=smoke"]
+    out, err = _mtlrun(tmp_path, "method=dmtg", "trainer.steps_per_epoch=4", *words)
+    result = _result(tmp_path)
+    names = [task["name"] for task in result["tasks"]]
+    groups = [group["tasks"] for group in result["plan"]["groups"]]
+    assert len(groups) <= 3
+    assert sorted(name for group in groups for name in group) == sorted(names)
+    (whole,) = [t for t in result["trainings"] if t["phase"] == "collect"]
+    assert all(len(set(row)) > 1 for row in whole["learned"]["logits"].values())
+    assert result["scores"]["test"] == whole["scores"]["test"]
+    assert f"Pruned: {len(groups)} of 3 groups are left" in err
+    assert "group 1: " in out
+    (figures,) = tmp_path.glob("outputs/*/*/*/*/figures")
+    assert {"assignments.png", "assignment_traces.png"} <= {path.name for path in figures.iterdir()}

@@ -84,3 +84,30 @@ def test_recipes_of_papers_with_pretrained_encoders_say_so_and_take_a_file(word:
     assert values["backbone"]["weights"] is None
     assert composed(word, "backbone.weights=a.pt")[1]["backbone"]["weights"] == "a.pt"
     assert "weights" not in composed(word, "backbone=resnet_small")[1]["backbone"]
+
+
+def test_celeba_has_dmtgs_of_its_own_for_its_references_too() -> None:
+    choices, values = composed("data=celeba", "method=dmtg")
+    assert (choices["recipe"], choices["backbone"]) == ("celeba_dmtg", "celeba_resnet")
+    assert choices["optimizer"] == "adam"
+    assert values["optimizer"]["lr"] == 8e-4
+    assert values["scheduler"]["epochs"] == [15, 30, 45, 60, 75, 90]
+    assert values["scheduler"]["decay"] == 0.5
+    assert (values["trainer"]["batch_size"], values["trainer"]["epochs"]) == (256, 100)
+    assert (values["method"]["tau"], values["method"]["num_shared_stages"]) == (2.5, 0)
+    others, alone = composed("method=single_task", "recipe=celeba_dmtg")
+    assert others["data"] == "celeba"
+    for group in ("backbone", "optimizer", "scheduler", "trainer"):
+        assert alone[group] == values[group]
+
+
+def test_taskonomy_has_dmtgs_and_the_methods_own_values_in_an_experiment() -> None:
+    choices, values = composed("experiment=dmtg/taskonomy")
+    assert (choices["recipe"], choices["method"]) == ("taskonomy_dmtg", "dmtg")
+    assert values["optimizer"]["lr"] == 1e-3
+    assert (values["trainer"]["batch_size"], values["trainer"]["epochs"]) == (24, 100)
+    assert values["data"]["tasks"] == "five"
+    assert (values["method"]["tau"], values["method"]["grad_scale"]) == (4.0, "code")
+    _, alone = composed("method=single_task", "recipe=taskonomy_dmtg")
+    for group in ("data", "backbone", "optimizer", "scheduler", "trainer"):
+        assert alone[group] == values[group]

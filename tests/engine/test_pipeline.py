@@ -14,7 +14,7 @@ from mtlrun.backbones.latent import Latent
 from mtlrun.core.batch import Batch
 from mtlrun.core.data import DataError
 from mtlrun.core.grouping import Affinity, Group, Plan
-from mtlrun.core.method import AffinityCollector, Method, StepOutput, TrainingPoint
+from mtlrun.core.method import AffinityCollector, Fitted, Lab, Method, StepOutput, TrainingPoint
 from mtlrun.data.multi_domain_toy import MultiDomainToy
 from mtlrun.engine.lab import Assignment, Workbench
 from mtlrun.engine.pipeline import _weights_name, run
@@ -559,3 +559,28 @@ def test_random_weights_where_papers_have_pretrained_ones_are_told(
         config = {**setup.config, "backbone": backbone}
         run(replace(setup, config=config, dry_run=True))
         assert capsys.readouterr().err.count("backbone.weights=download") == expected
+
+
+class Rescored(HPS):
+    """Trains all tasks, then scores the result without a step."""
+
+    def train(self, lab: Lab, plan: Plan) -> dict[Group, Fitted]:
+        trained = super().train(lab, plan)
+        found = {}
+        for group, fitted in trained.items():
+            model = make_model(lab, group.tasks)
+            if fitted.weights.is_file():  # a dry run keeps none
+                model.load_state_dict(torch.load(fitted.weights, weights_only=True))
+            rule = Joint(Equal())
+            found[group] = lab.fit(
+                rule, model, group.tasks, phase="train", after=[fitted.key], epochs=0
+            )
+        return found
+
+
+def test_a_training_of_no_epochs_keeps_and_scores_the_model_as_it_is(tmp_path: Path) -> None:
+    trained = run(toy_setup(tmp_path / "hps", method=HPS()))
+    scored = run(toy_setup(tmp_path / "scored", method=Rescored()))
+    assert scored.result["scores"] == trained.result["scores"]
+    assert [t["num_steps"] for t in scored.result["trainings"]] == [15, 0]
+    run(toy_setup(tmp_path / "dry", method=Rescored(), dry_run=True))

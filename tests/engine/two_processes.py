@@ -8,6 +8,7 @@ import torch
 from mtlrun.affinities.lookahead import LookaheadCollector
 from mtlrun.affinities.tag import TAGCollector
 from mtlrun.engine.pipeline import run
+from mtlrun.methods.dmtg import DMTG
 from mtlrun.methods.hps import HPS
 from mtlrun.methods.lookahead import Lookahead
 from mtlrun.methods.selective import SelectiveUpdates
@@ -33,6 +34,8 @@ METHODS = {
     "lookahead": lambda: Lookahead(LookaheadCollector()),
     "selective": lambda: SelectiveUpdates(warmup=4, beta=0.2),
     "selective_code": lambda: SelectiveUpdates(variant="code", warmup=4, beta=0.2),
+    "dmtg": lambda: DMTG(num_shared_stages=1, entropy_weight=1.2, finetune_epochs=1),
+    "dmtg_by_example": lambda: DMTG(sample="batch_gumbel"),
     "lookahead_first_order": lambda: Lookahead(LookaheadCollector(gains="first_order")),
 }
 
