@@ -14,6 +14,8 @@ from mtlrun.networks.class_bank import ClassBank
 from mtlrun.networks.vmtl import VMTL
 from mtlrun.updates.variational import Variational
 
+ADAM = partial(torch.optim.Adam, lr=0.01)
+
 
 def domains(**others: Any) -> MultiDomainToy:
     """Three domains of three classes, with four examples each in a batch."""
@@ -55,9 +57,7 @@ class Steps:
         data: MultiDomainToy,
         model: VMTL,
         rule: Variational,
-        make: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer] = partial(
-            torch.optim.Adam, lr=0.01
-        ),
+        make: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer] = ADAM,
         *,
         settings: StepSettings | None = None,
     ) -> None:
