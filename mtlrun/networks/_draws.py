@@ -13,7 +13,8 @@ def paired_logits(posterior: Gaussian, weights: Gaussian, count: int) -> Tensor:
     """Logits [S, K, B, C] of S draws of z, every row with a classifier of its own draw.
 
     Given a row of z, its logits are independent and normal, so they are drawn themselves: the same
-    distribution as that of drawn classifiers, without S K B of them.
+    distribution as that of drawn classifiers, without S K B of them. Under autocast too they are of
+    the type of what is given: squares and quotients of variances take more than 8 bits.
 
     Args:
         posterior: Of z, [K, B, D].
@@ -24,7 +25,8 @@ def paired_logits(posterior: Gaussian, weights: Gaussian, count: int) -> Tensor:
     if weights.variance is None:
         return product_logits(own.draws(count), weights, 1)
     spread = None if own.variance is None else root(own.variance)
-    found: Tensor = _Paired.apply(own.mean, spread, weights.mean, weights.variance, count)
+    with torch.autocast(own.mean.device.type, enabled=False):
+        found: Tensor = _Paired.apply(own.mean, spread, weights.mean, weights.variance, count)
     return found
 
 
