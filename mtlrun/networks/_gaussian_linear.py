@@ -37,12 +37,26 @@ class GaussianLinear(nn.Module):
 
     def weights(self) -> Gaussian:
         """Of the weights [E, D], without the bias."""
-        return Gaussian(self.mean, None if self.rho is None else F.softplus(self.rho).square())
+        return Gaussian(self.mean, self.variances()[0])
 
-    def forward(self, inputs: Tensor) -> Gaussian:
-        """The output [..., E] for inputs [..., D], every row with weights of its own."""
+    def variances(self) -> tuple[Tensor | None, Tensor | None]:
+        """Of the weights [E, D] and of the bias [E]; None for points and where there is none."""
+        found = [
+            None if rho is None else F.softplus(rho).square() for rho in (self.rho, self.bias_rho)
+        ]
+        return found[0], found[1]
+
+    def forward(
+        self, inputs: Tensor, variances: tuple[Tensor | None, Tensor | None] | None = None
+    ) -> Gaussian:
+        """The output [..., E] for inputs [..., D], every row with weights of its own.
+
+        Args:
+            inputs: Rows.
+            variances: As `variances` gives them, where they are known.
+        """
         mean = F.linear(inputs, self.mean, self.bias)
-        if self.rho is None:
+        weight, bias = self.variances() if variances is None else variances
+        if weight is None:
             return Gaussian(mean, None)
-        bias = None if self.bias_rho is None else F.softplus(self.bias_rho).square()
-        return Gaussian(mean, F.linear(inputs.square(), F.softplus(self.rho).square(), bias))
+        return Gaussian(mean, F.linear(inputs.square(), weight, bias))

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from mtlrun.networks._gaussian import Gaussian
@@ -46,3 +47,11 @@ class GaussianNetwork(nn.Module):
         """[..., E] for inputs [..., D]."""
         found: Gaussian = self.last(self.layers(inputs))
         return found
+
+    def both(self, inputs: Tensor, others: Tensor, *, detach: bool) -> tuple[Gaussian, Gaussian]:
+        """Of inputs, and of others [..., D], which may be constants of the gradient."""
+        hidden, variances = self.layers(inputs), self.last.variances()
+        own: Gaussian = self.last(hidden, variances)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not detach):
+            rest: Gaussian = self.last(self.layers(others), variances)
+        return own, rest

@@ -71,6 +71,8 @@ class VMTL(MultiTaskModel):
         ValueError: If settings do not fit each other.
     """
 
+    others: Tensor
+
     def __init__(
         self,
         num_inputs: int,
@@ -101,6 +103,8 @@ class VMTL(MultiTaskModel):
         self.prior = prior if len(self.names) > 1 else "normal"
         self.prior_form, self.detach_prior = prior_form, detach_prior
         self.num_z, self.num_w, self.pairing, self.num_test = num_z, num_w, pairing, num_test
+        rest = [[k for k in range(len(self.names)) if k != t] for t in range(len(self.names))]
+        self.register_buffer("others", torch.tensor(rest, dtype=torch.long), persistent=False)
         with seeded(seed, "z_net"):
             self.z_net = GaussianNetwork(
                 num_inputs, latent, net=z_net, hidden=hidden, dropout=dropout, bayesian=bayesian_z
@@ -132,7 +136,7 @@ class VMTL(MultiTaskModel):
         posteriors, weights = self._posteriors(inputs, tasks), self._classifiers()
         found = {}
         for task in tasks:
-            part = weights[slice(at := self.names.index(task), at + 1)]
+            part = weights[self._places([task])]
             own = with_bias(posteriors[task], part).draws(self.num_test, generator=generator)
             logits = product_logits(own.unsqueeze(1), part, self.num_test, generator=generator)
             logs = full_precision(logits).log_softmax(-1)
@@ -149,7 +153,7 @@ class VMTL(MultiTaskModel):
         means = Gaussian(weights.mean, None)
         found = {}
         for task in tasks:
-            own = means[slice(at := self.names.index(task), at + 1)]
+            own = means[self._places([task])]
             latents = with_bias(Gaussian(features[task], None), own)
             found[task] = product_logits(latents.mean[None, None], own, 1)[0, 0]
         return found
@@ -190,62 +194,54 @@ class VMTL(MultiTaskModel):
         Returns:
             Logits [S, K, B, C]; KL divergences of z [K], means over the batch; of w [K].
         """
-        places = [self.names.index(task) for task in tasks]
-        posterior = _precise(self.z_net(self._own(batch.inputs, tasks)))  # [K, B, D]
+        places = self._places(tasks)
+        simple = first or self.prior == "normal"
+        posterior, parts = self._latents(batch, tasks, None if simple else attention)
         weights = _precise(self._classifiers())  # [T, C, D]
-        own = weights[torch.tensor(places, device=weights.mean.device)]
+        own = weights[places]
         if self.pairing == "paired":
             logits = paired_logits(posterior, own, self.num_z)
         else:
             latents = with_bias(posterior, own).draws(self.num_z)
             logits = product_logits(latents, own, self.num_w)
-        simple = first or self.prior == "normal"
         if simple:
             kl_z = kl_divergence(posterior, standard_normal_like(posterior))
             kl_w = kl_divergence(own, standard_normal_like(own))
         else:
             shares = {name: mixing(tasks, temperature) for name, mixing in self.mixing.items()}
-            kl_z = self._kl_z(posterior, places, attention, shares)
-            kl_w = self._kl_w(own, weights, places, shares)
+            of_z, of_w = (shares.get("both", shares.get(name)) for name in ("z", "w"))
+            kl_z = self._kl(posterior, parts, of_z, self.num_z)
+            given = weights.detach() if self.detach_prior else weights
+            kl_w = self._kl(own, given[self.others[places]], of_w, self.num_w)
         return full_precision(logits), kl_z.mean(-1), kl_w.sum(-1)
 
-    def _kl_z(
-        self,
-        posterior: Gaussian,
-        places: Sequence[int],
-        attention: Attention | None,
-        shares: Mapping[str, Tensor],
+    def _latents(
+        self, batch: Batch, tasks: Sequence[TaskName], attention: Attention | None
+    ) -> tuple[Gaussian, Gaussian | None]:
+        """q(z|x) of inputs [K, B, D], and those of their related features [K, T - 1, B, D] if asked for."""
+        inputs = self._own(batch.inputs, tasks)
+        if attention is None:
+            return _precise(self.z_net(inputs)), None
+        related = attention.related([self.names.index(task) for task in tasks])
+        own, parts = self.z_net.both(inputs, related, detach=self.detach_prior)
+        return _precise(own), _precise(parts)
+
+    def _kl(
+        self, posterior: Gaussian, parts: Gaussian | None, shares: Tensor | None, count: int
     ) -> Tensor:
-        """[K, B]."""
-        mixed = shares.get("both", shares.get("z"))
-        if mixed is None or attention is None:
+        """Of the posterior to the prior that shares of the parts make; 0 where a point needs none."""
+        if parts is None or shares is None:
             return posterior.mean.new_zeros(posterior.mean.shape[:-1])
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.detach_prior):
-            parts = _precise(self.z_net(attention.related(places)))  # [K, T - 1, B, D]
-        return self._kl(posterior, parts, mixed, self.num_z)
-
-    def _kl_w(
-        self,
-        own: Gaussian,
-        weights: Gaussian,
-        places: Sequence[int],
-        shares: Mapping[str, Tensor],
-    ) -> Tensor:
-        """[K, C]."""
-        mixed = shares.get("both", shares.get("w"))
-        if mixed is None:
-            return own.mean.new_zeros(own.mean.shape[:-1])
-        count = len(self.names)
-        rest = torch.tensor(
-            [[k for k in range(count) if k != t] for t in places], device=own.mean.device
-        )
-        parts = (weights.detach() if self.detach_prior else weights)[rest]  # [K, T - 1, C, D]
-        return self._kl(own, parts, mixed, self.num_w)
-
-    def _kl(self, posterior: Gaussian, parts: Gaussian, shares: Tensor, count: int) -> Tensor:
         if self.prior_form == "mixture":
             return kl_to_mixture(posterior, parts, shares, posterior.draws(count))
         return kl_divergence(posterior, combination(parts, shares))
+
+    def _places(self, tasks: Sequence[TaskName]) -> slice | Tensor:
+        """Where tasks stand among all: a slice where they follow each other, which copies nothing."""
+        found = [self.names.index(task) for task in tasks]
+        if found == list(range(found[0], found[0] + len(found))):
+            return slice(found[0], found[0] + len(found))
+        return torch.tensor(found, device=self.others.device)
 
     def shared_parameters(self) -> list[nn.Parameter]:
         """The network's of z, and of the classifiers where they are amortized."""
