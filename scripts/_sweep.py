@@ -42,6 +42,8 @@ def common(folder: Path, tasks: Iterable[str], seed: int, epochs: int) -> list[s
 def run(words: Sequence[str], folder: Path) -> Result:
     """A run of the command, or its stored result.
 
+    The settings of a finished run are kept beside its result: the same ones need no process.
+
     Args:
         words: Settings.
         folder: Of the run.
@@ -49,9 +51,12 @@ def run(words: Sequence[str], folder: Path) -> Result:
     Raises:
         subprocess.CalledProcessError: If it fails; its own message stands on stderr.
     """
-    command = [sys.executable, "-m", "mtlrun", *words, f"folder={folder}"]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    found: Result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    kept, result = folder / "sweep.json", folder / "result.json"
+    if not (result.exists() and kept.exists() and json.loads(kept.read_text()) == list(words)):
+        command = [sys.executable, "-m", "mtlrun", *words, f"folder={folder}"]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        kept.write_text(json.dumps(list(words)), encoding="utf-8")
+    found: Result = json.loads(result.read_text(encoding="utf-8"))
     return found
 
 
