@@ -11,6 +11,7 @@ from typing import Any
 
 Result = Mapping[str, Any]
 DIVERGED = 4  # the command's exit code
+WITHOUT_EFFECT = ("store=", "trainer.device=")  # settings that name no other result
 # Small pictures and short trainings of the built-in rooms.
 SIZES = (
     "data.height=32", "data.width=48", "data.num_train=512", "data.num_val=64", "data.num_test=256",
@@ -52,10 +53,11 @@ def run(words: Sequence[str], folder: Path) -> Result:
         subprocess.CalledProcessError: If it fails; its own message stands on stderr.
     """
     kept, result = folder / "sweep.json", folder / "result.json"
-    if not (result.exists() and kept.exists() and json.loads(kept.read_text()) == list(words)):
+    told = [word for word in words if not word.startswith(WITHOUT_EFFECT)]
+    if not (result.exists() and kept.exists() and json.loads(kept.read_text()) == told):
         command = [sys.executable, "-m", "mtlrun", *words, f"folder={folder}"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        kept.write_text(json.dumps(list(words)), encoding="utf-8")
+        kept.write_text(json.dumps(told), encoding="utf-8")
     found: Result = json.loads(result.read_text(encoding="utf-8"))
     return found
 

@@ -86,7 +86,7 @@ def result_of(cell: Cell, seed: int, options: argparse.Namespace) -> Result:
     """A run, or its stored result."""
     words = [
         "data=office_caltech",
-        f"data.features={options.features.resolve()}",
+        f"data.features={options.features}",
         f"data.descriptor={cell.descriptor}",
         f"data.train_share={cell.share}",
         f"seed={seed}",
