@@ -273,7 +273,7 @@ class Workbench:
             training.restore()
             training.model.train()
             seconds = 0.0
-            for batch in islice(training.train.batches(0), 2):
+            for batch in islice(training.train.endless(), 2):
                 begin = time.monotonic()
                 training.take(batch.to(self.device))
                 seconds = time.monotonic() - begin  # the second step is warm
