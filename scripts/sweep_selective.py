@@ -81,7 +81,7 @@ def grouped(grouping: str, *words: str) -> Row:
 
 def batched(row: Row, size: int) -> Row:
     """The same with another batch size."""
-    return Row(f"{row.name} ({size})", (*row.words, f"trainer.batch_size={size}"), row.times)
+    return Row(f"{row.name} batch={size}", (*row.words, f"trainer.batch_size={size}"), row.times)
 
 
 SINGLE = Row("single_task", ("method=single_task",))

@@ -164,7 +164,7 @@ class Variational(UpdateRule):
             )
         self.divergences, self.temperature = divergences, temperature
         self.order, self.per_task_optimizers = order, per_task_optimizers
-        self.num_steps = 0
+        self._step = 0
 
     def setup(
         self,
@@ -186,8 +186,8 @@ class Variational(UpdateRule):
     def step(self, batch: Batch) -> StepOutput:
         """A step by each task, or one by all."""
         batch, attention = self.variational.prepared(batch)
-        temperature = self.temperature.at(self.num_steps, num_tasks=len(self.tasks))
-        weight_of_w = self.divergences.of_w(self.num_steps)
+        temperature = self.temperature.at(self._step, num_tasks=len(self.tasks))
+        weight_of_w = self.divergences.of_w(self._step)
         turns = [self.tasks] if self.order == "joint" else [(task,) for task in self.tasks]
         scalars: dict[str, Tensor | float] = {
             "temperature": temperature,
@@ -205,19 +205,19 @@ class Variational(UpdateRule):
             found += losses.detach()
             for task, own_z, own_w in zip(tasks, of_z.detach(), of_w.detach(), strict=True):
                 scalars[f"kl_z/{task.name}"], scalars[f"kl_w/{task.name}"] = own_z, own_w
-        self.num_steps += 1
+        self._step += 1
         return StepOutput(
             {task.name: loss for task, loss in zip(self.tasks, found, strict=True)}, scalars
         )
 
     def state_dict(self) -> dict[str, Any]:
         """The optimizers' and the number of steps."""
-        return super().state_dict() | {"num_steps": self.num_steps}
+        return super().state_dict() | {"step": self._step}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """The inverse of `state_dict`."""
         super().load_state_dict(state)
-        self.num_steps = state["num_steps"]
+        self._step = state["step"]
 
     def _terms(
         self, batch: Batch, tasks: Sequence[Task], attention: Any, temperature: float
@@ -234,7 +234,7 @@ class Variational(UpdateRule):
                 names,
                 attention=attention,
                 temperature=temperature,
-                first=self.num_steps == 0,
+                first=self._step == 0,
             )
         draws = len(logits)
         losses = [

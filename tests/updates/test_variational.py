@@ -1,6 +1,7 @@
 """Steps by evidence lower bounds: schedules, order, optimizers, limits, exact resume."""
 
 import io
+import math
 from functools import partial
 from typing import Any
 
@@ -112,7 +113,7 @@ def test_a_step_is_the_bound_written_out(order: Any) -> None:
         Variational(divergences=PLAIN, order=order), network(DATA), network(DATA),
     )  # fmt: skip
     steps = Steps(DATA, model, rule, SGD)
-    rule.num_steps = 1
+    rule.load_state_dict(rule.state_dict() | {"step": 1})
     torch.manual_seed(0)
     steps.take(0, 2)
     optimizer = SGD(expected.parameters())
@@ -121,6 +122,17 @@ def test_a_step_is_the_bound_written_out(order: Any) -> None:
         reference_step(expected, batch_of(DATA, seed=step), order, optimizer)
     for name, p in expected.named_parameters():
         torch.testing.assert_close(dict(model.named_parameters())[name], p, rtol=1e-9, atol=1e-12)
+
+
+def test_schedules_begin_at_the_first_step_of_a_training_of_any_length() -> None:
+    rule = Variational(temperature=Temperature(every=1, rate=0.1))
+    steps = Steps(DATA, network(DATA), rule, SGD)
+    rule.num_steps = 1000  # as a training tells its rule
+    told = [rule.step(batch_of(DATA, seed=seed)).scalars for seed in range(2)]
+    assert steps.rule is rule
+    assert told[0]["temperature"] == 1
+    assert told[0]["kl_w_weight"] == 0
+    assert told[1]["temperature"] == pytest.approx(math.exp(-0.1 * len(NAMES)))
 
 
 def test_all_tasks_together_take_another_way_than_in_turn() -> None:
