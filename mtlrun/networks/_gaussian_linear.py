@@ -8,6 +8,7 @@ from mtlrun.networks._gaussian import Gaussian
 
 MEAN_SPREAD = 0.1  # standard deviation of the initial means and of the initial rho
 RHO_INIT = -3.0
+Variances = tuple[Tensor, Tensor | None] | None
 
 
 class GaussianLinear(nn.Module):
@@ -39,10 +40,26 @@ class GaussianLinear(nn.Module):
         """Of the weights [E, D], without the bias."""
         return Gaussian(self.mean, None if self.rho is None else F.softplus(self.rho).square())
 
-    def forward(self, inputs: Tensor) -> Gaussian:
-        """The output [..., E] for inputs [..., D], every row with weights of its own."""
-        mean = F.linear(inputs, self.mean, self.bias)
+    def variances(self) -> Variances:
+        """Of the weights [E, D] and of the bias [E]; None of a point."""
         if self.rho is None:
-            return Gaussian(mean, None)
+            return None
         bias = None if self.bias_rho is None else F.softplus(self.bias_rho).square()
-        return Gaussian(mean, F.linear(inputs.square(), F.softplus(self.rho).square(), bias))
+        return F.softplus(self.rho).square(), bias
+
+    def means(self, inputs: Tensor) -> Tensor:
+        """Means alone of the output [..., E]."""
+        return F.linear(inputs, self.mean, self.bias)
+
+    def forward(self, inputs: Tensor, variances: Variances = None) -> Gaussian:
+        """The output [..., E] for inputs [..., D], every row with weights of its own.
+
+        Args:
+            inputs: Values.
+            variances: As the method gives them, for several calls; None to find them.
+        """
+        variances = self.variances() if variances is None else variances
+        mean = self.means(inputs)
+        if variances is None:
+            return Gaussian(mean, None)
+        return Gaussian(mean, F.linear(inputs.square(), *variances))

@@ -5,7 +5,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from mtlrun.networks._gaussian import Gaussian
-from mtlrun.networks._gaussian_linear import GaussianLinear
+from mtlrun.networks._gaussian_linear import GaussianLinear, Variances
 
 LatentNet = Literal["mlp", "linear"]
 
@@ -42,7 +42,16 @@ class GaussianNetwork(nn.Module):
         self.layers = nn.Sequential(*layers)
         self.last = GaussianLinear(num_inputs, num_outputs, bayesian=bayesian)
 
-    def forward(self, inputs: Tensor) -> Gaussian:
-        """[..., E] for inputs [..., D]."""
-        found: Gaussian = self.last(self.layers(inputs))
+    def means(self, inputs: Tensor) -> Tensor:
+        """Means alone, [..., E]."""
+        return self.last.means(self.layers(inputs))
+
+    def forward(self, inputs: Tensor, variances: Variances = None) -> Gaussian:
+        """[..., E] for inputs [..., D].
+
+        Args:
+            inputs: Values.
+            variances: The last layer's, for several calls; None to find them.
+        """
+        found: Gaussian = self.last(self.layers(inputs), variances)
         return found

@@ -16,6 +16,9 @@ class ClassBank(nn.Module):
 
     It has no parameters and nothing of it is saved: it is made of the data again.
 
+    Attributes:
+        centres: [T, C, D] mean inputs of every class.
+
     Args:
         inputs: For each task [N_t, D].
         classes: For each task [N_t], in 0..C-1.
@@ -27,6 +30,7 @@ class ClassBank(nn.Module):
 
     keys: Tensor
     is_key: Tensor
+    centres: Tensor
 
     def __init__(
         self, inputs: Sequence[Tensor], classes: Sequence[Tensor], *, num_classes: int
@@ -49,6 +53,7 @@ class ClassBank(nn.Module):
         self.register_buffer("keys", keys, persistent=False)
         is_key = torch.arange(largest) < counts.unsqueeze(-1)  # [T, C, N]
         self.register_buffer("is_key", is_key, persistent=False)
+        self.register_buffer("centres", keys.sum(2) / counts.unsqueeze(-1), persistent=False)
 
     @classmethod
     def of(cls, data: ClassAligned, tasks: Sequence[TaskName]) -> "ClassBank":
@@ -59,11 +64,6 @@ class ClassBank(nn.Module):
     def identity(self) -> dict[str, Any]:
         """The data's name tells what is in it."""
         return {"kind": "ClassBank"}
-
-    @property
-    def centres(self) -> Tensor:
-        """[T, C, D] mean inputs of every class."""
-        return self.keys.sum(2) / self.is_key.sum(2, keepdim=True)
 
     def shares(self, inputs: Tensor, classes: Tensor) -> "Attention":
         """How every input attends to the examples of its class, in every task.

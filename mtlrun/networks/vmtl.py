@@ -17,10 +17,12 @@ from mtlrun.networks._draws import paired_logits, product_logits, with_bias
 from mtlrun.networks._gaussian import (
     Gaussian,
     combination,
+    concatenated,
     kl_divergence,
     kl_to_mixture,
     standard_normal_like,
 )
+from mtlrun.networks._gaussian_linear import Variances
 from mtlrun.networks._latent import GaussianNetwork, LatentNet
 from mtlrun.networks._mixing import MixingWeights
 from mtlrun.networks.class_bank import Attention, ClassBank
@@ -129,10 +131,10 @@ class VMTL(MultiTaskModel):
             return super().forward(inputs, tasks)
         device = next(self.parameters()).device
         generator = torch.Generator(device).manual_seed(seed_for(self.seed, "test draws"))
-        posteriors, weights = self._posteriors(inputs, tasks), self._classifiers()
+        posteriors, weights = self._posteriors(inputs, tasks), self._classifiers(tasks)
         found = {}
-        for task in tasks:
-            part = weights[slice(at := self.names.index(task), at + 1)]
+        for k, task in enumerate(tasks):
+            part = weights[slice(k, k + 1)]
             own = with_bias(posteriors[task], part).draws(self.num_test, generator=generator)
             logits = product_logits(own.unsqueeze(1), part, self.num_test, generator=generator)
             logs = full_precision(logits).log_softmax(-1)
@@ -141,15 +143,14 @@ class VMTL(MultiTaskModel):
 
     def encode(self, inputs: Any, tasks: Sequence[TaskName]) -> Features:
         """The means of z, by task."""
-        return {task: own.mean for task, own in self._posteriors(inputs, tasks).items()}
+        return encoded_by_task(self.z_net.means, inputs, tasks)
 
     def decode(self, features: Features, tasks: Sequence[TaskName]) -> dict[TaskName, Any]:
         """Logits [B, C] by the means of w."""
-        weights = self._classifiers()
-        means = Gaussian(weights.mean, None)
+        means = Gaussian(self._classifiers(tasks).mean, None)
         found = {}
-        for task in tasks:
-            own = means[slice(at := self.names.index(task), at + 1)]
+        for k, task in enumerate(tasks):
+            own = means[slice(k, k + 1)]
             latents = with_bias(Gaussian(features[task], None), own)
             found[task] = product_logits(latents.mean[None, None], own, 1)[0, 0]
         return found
@@ -190,10 +191,9 @@ class VMTL(MultiTaskModel):
         Returns:
             Logits [S, K, B, C]; KL divergences of z [K], means over the batch; of w [K].
         """
-        places = [self.names.index(task) for task in tasks]
-        posterior = _precise(self.z_net(self._own(batch.inputs, tasks)))  # [K, B, D]
-        weights = _precise(self._classifiers())  # [T, C, D]
-        own = weights[torch.tensor(places, device=weights.mean.device)]
+        variances = self.z_net.last.variances()
+        posterior = _precise(self.z_net(self._own(batch.inputs, tasks), variances))  # [K, B, D]
+        own = _precise(self._classifiers(tasks))  # [K, C, D]
         if self.pairing == "paired":
             logits = paired_logits(posterior, own, self.num_z)
         else:
@@ -205,42 +205,48 @@ class VMTL(MultiTaskModel):
             kl_w = kl_divergence(own, standard_normal_like(own))
         else:
             shares = {name: mixing(tasks, temperature) for name, mixing in self.mixing.items()}
-            kl_z = self._kl_z(posterior, places, attention, shares)
-            kl_w = self._kl_w(own, weights, places, shares)
+            kl_z = self._kl_z(posterior, tasks, attention, shares, variances)
+            kl_w = self._kl_w(own, tasks, shares)
         return full_precision(logits), kl_z.mean(-1), kl_w.sum(-1)
 
     def _kl_z(
         self,
         posterior: Gaussian,
-        places: Sequence[int],
+        tasks: Sequence[TaskName],
         attention: Attention | None,
         shares: Mapping[str, Tensor],
+        variances: Variances,
     ) -> Tensor:
         """[K, B]."""
         mixed = shares.get("both", shares.get("z"))
         if mixed is None or attention is None:
             return posterior.mean.new_zeros(posterior.mean.shape[:-1])
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.detach_prior):
-            parts = _precise(self.z_net(attention.related(places)))  # [K, T - 1, B, D]
+        places = [self.names.index(task) for task in tasks]
+        with self._of_priors():
+            related = attention.related(places)
+            parts = _precise(self.z_net(related, variances))  # [K, T - 1, B, D]
         return self._kl(posterior, parts, mixed, self.num_z)
 
     def _kl_w(
-        self,
-        own: Gaussian,
-        weights: Gaussian,
-        places: Sequence[int],
-        shares: Mapping[str, Tensor],
+        self, own: Gaussian, tasks: Sequence[TaskName], shares: Mapping[str, Tensor]
     ) -> Tensor:
         """[K, C]."""
         mixed = shares.get("both", shares.get("w"))
         if mixed is None:
             return own.mean.new_zeros(own.mean.shape[:-1])
-        count = len(self.names)
-        rest = torch.tensor(
-            [[k for k in range(count) if k != t] for t in places], device=own.mean.device
-        )
-        parts = (weights.detach() if self.detach_prior else weights)[rest]  # [K, T - 1, C, D]
+        others = [name for name in self.names if name not in tasks]
+        parts = own.detach() if self.detach_prior else own
+        if others:
+            with self._of_priors():  # so that others have no gradient, not one of zeros
+                parts = concatenated([parts, _precise(self._classifiers(others))])
+        order = [*tasks, *others]
+        rest = [[order.index(name) for name in self.names if name != task] for task in tasks]
+        parts = parts[torch.tensor(rest, device=own.mean.device)]  # [K, T - 1, C, D]
         return self._kl(own, parts, mixed, self.num_w)
+
+    def _of_priors(self) -> torch.set_grad_enabled:
+        """The context of what only priors are made of."""
+        return torch.set_grad_enabled(torch.is_grad_enabled() and not self.detach_prior)
 
     def _kl(self, posterior: Gaussian, parts: Gaussian, shares: Tensor, count: int) -> Tensor:
         if self.prior_form == "mixture":
@@ -274,13 +280,15 @@ class VMTL(MultiTaskModel):
             if isinstance(mixing, MixingWeights)
         }
 
-    def _classifiers(self) -> Gaussian:
-        """[T, C, D (+ 1)]."""
+    def _classifiers(self, tasks: Sequence[TaskName]) -> Gaussian:
+        """[K, C, D (+ 1)] of some tasks."""
         if isinstance(self.classifiers, OwnClassifiers):
-            found: Gaussian = self.classifiers()
+            found: Gaussian = self.classifiers(tasks)
             return found
         assert self.bank is not None
-        made: Gaussian = self.classifiers(self.bank.centres)
+        made: Gaussian = self.classifiers(
+            self.bank.centres[[self.names.index(task) for task in tasks]]
+        )
         return made
 
     def _posteriors(self, inputs: Any, tasks: Sequence[TaskName]) -> dict[TaskName, Gaussian]:
