@@ -4,6 +4,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from mtlrun.networks._dropout import InputDropout
 from mtlrun.networks._gaussian import Gaussian
 from mtlrun.networks._gaussian_linear import GaussianLinear, Variances
 
@@ -35,7 +36,7 @@ class GaussianNetwork(nn.Module):
         bayesian: bool,
     ) -> None:
         super().__init__()
-        layers: list[nn.Module] = [nn.Dropout(dropout)]
+        layers: list[nn.Module] = [InputDropout(dropout)]
         if net == "mlp":
             layers += [nn.Linear(num_inputs, hidden), nn.ELU(), nn.Linear(hidden, hidden), nn.ELU()]
             num_inputs = hidden

@@ -83,7 +83,7 @@ class ClassBank(nn.Module):
         all_classes = len(found) == self.keys.shape[1] and len(found) == len(counts)
         keys = self.keys if all_classes else self.keys[:, found]
         is_key = self.is_key if all_classes else self.is_key[:, found]
-        scores = rows @ keys.transpose(-1, -2)  # [T, G, K k, N]
+        scores = torch.stack([rows @ own.transpose(1, 2) for own in keys])  # [T, G, K k, N]
         shares = _shares(scores, is_key.unsqueeze(2))
         return Attention(keys, shares.view(*shares.shape[:2], len(inputs), -1, shares.shape[-1]))
 
