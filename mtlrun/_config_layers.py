@@ -41,7 +41,7 @@ class Layers:
     @classmethod
     def of(cls, words: Sequence[str], conf: Path, problems: list[str]) -> "Layers":
         """The layers of a command line; extends `problems` by what cannot be read."""
-        groups = _groups(conf)
+        groups = groups_of(conf)
         chosen, values = overrides_of.parse(words, groups, conf, problems)
         first = cls(groups, chosen, None, None, tuple(values))
         found = first.choices()
@@ -130,7 +130,7 @@ def _composed(words: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, str]]:
     return {str(key): value for key, value in loaded.items()}, choices
 
 
-def _groups(conf: Path) -> tuple[str, ...]:
+def groups_of(conf: Path) -> tuple[str, ...]:
     """The groups of conf/config.yaml's defaults list, in its order."""
     loaded = OmegaConf.to_container(OmegaConf.load(conf / "config.yaml"))
     assert isinstance(loaded, dict)

@@ -16,7 +16,7 @@ from mtlrun import _config_overrides as overrides_of
 from mtlrun._catalogue import conf_folder, did_you_mean
 from mtlrun._config_check import ConfigError, Factory, read_target, read_value
 from mtlrun._config_folder import folder_name
-from mtlrun._config_layers import Layers, session
+from mtlrun._config_layers import Layers, groups_of, session
 from mtlrun._config_overrides import Value
 from mtlrun.engine.settings import RunSetup
 
@@ -138,6 +138,25 @@ def build(composed: Composed) -> RunSetup:
         set_keys=composed.set_keys,
         **{k: top[k] for k in ("seed", "phase", "plan", "affinity", "select_on", "dry_run")},
     )
+
+
+def setup_of(folder: Path) -> RunSetup:
+    """Everything that the run of a folder was built from, as its config.yaml holds it.
+
+    Raises:
+        ConfigError: If there is no such file, or something in it fits no longer.
+        DataError: If the dataset is missing or corrupt.
+    """
+    path = folder / "config.yaml"
+    if not path.is_file():
+        raise ConfigError([f"{folder} should be the folder of a run. Found no config.yaml in it."])
+    values = _resolved(OmegaConf.to_container(OmegaConf.load(path)))  # type: ignore[arg-type]  # a mapping
+    problems: list[str] = []
+    top, factories, built = _check(values, groups_of(conf_folder()), problems)
+    if problems:
+        raise ConfigError([f"{path}: {problem}" for problem in problems])
+    given = {"plan": None, "affinity": None}  # what came of them is in the folder
+    return build(Composed(values, {}, folder, factories, built, top | given))
 
 
 def expand(words: Sequence[str], *, conf: Path | None = None) -> list[list[str]]:

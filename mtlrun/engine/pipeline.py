@@ -1,6 +1,5 @@
 """collect -> plan -> train -> evaluate: every method is this."""
 
-import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +24,6 @@ from mtlrun.engine.record import RunRecord
 from mtlrun.engine.result import reference_scores, result_of
 from mtlrun.engine.settings import RunSetup
 
-MAX_LENGTH = 100  # of the name of a file of weights
 Illustrate = Callable[[Path, Mapping[str, Any]], None]
 
 
@@ -154,7 +152,7 @@ def _write(
         ),
     )
     for group, fitted in trainings.items():
-        record.keep_weights(_weights_name(group), fitted.weights)
+        record.keep_weights(group, fitted.weights)
     if illustrate is not None:
         illustrate(record.folder, result)
     lab.track(
@@ -170,14 +168,6 @@ def _write(
             lab.tracker.image(figure.stem, figure)
     if lab.setup.phase == "all":
         write_json(record.result, result)
-
-
-def _weights_name(group: Group) -> str:
-    """A file's name: the tasks, or as many as fit and a hash of all."""
-    name = "+".join(group.tasks)
-    if len(name) <= MAX_LENGTH:
-        return name
-    return f"{name[: MAX_LENGTH - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def _with_references(lab: Workbench, record: RunRecord, done: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """A run's folder."""
 
+import hashlib
 import json
 import platform
 import subprocess
@@ -13,7 +14,10 @@ import yaml
 
 import mtlrun
 from mtlrun.core.data import DataError
+from mtlrun.core.grouping import Group
 from mtlrun.engine.files import link_or_copy, read_json, write_json, write_text
+
+MAX_LENGTH = 100  # of the name of a file of weights
 
 # Settings that change where and how fast a run is, not what comes out of it.
 _WITHOUT_CONSEQUENCE = (
@@ -72,9 +76,16 @@ class RunRecord:
             return None
         return read_json(self.result, keys=("config", "tasks", "scores", "trainings"))
 
-    def keep_weights(self, name: str, weights: Path) -> None:
+    def weights(self, group: Group) -> Path:
+        """The file of a group's weights, named by its tasks, or as many as fit and a hash of all."""
+        name = "+".join(group.tasks)
+        if len(name) > MAX_LENGTH:
+            name = f"{name[: MAX_LENGTH - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+        return self.folder / "checkpoints" / f"{name}.pt"
+
+    def keep_weights(self, group: Group, weights: Path) -> None:
         """Makes a training's weights available under `checkpoints/`; a hard link where possible."""
-        link_or_copy(weights, self.folder / "checkpoints" / f"{name}.pt")
+        link_or_copy(weights, self.weights(group))
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -34,11 +34,13 @@ class OwnClassifiers(nn.Module):
             }
         )
 
-    def forward(self) -> Gaussian:
-        """[T, C, D]."""
-        parts = [
-            layer.weights() for layer in self.own.values() if isinstance(layer, GaussianLinear)
-        ]
+    def forward(self, tasks: Sequence[TaskName]) -> Gaussian:
+        """[K, C, D] of some tasks."""
+        parts = []
+        for task in tasks:
+            layer = self.own[task]
+            assert isinstance(layer, GaussianLinear)
+            parts.append(layer.weights())
         return _stacked(parts)
 
     def task_parameters(self, task: TaskName) -> list[nn.Parameter]:
@@ -73,7 +75,7 @@ class AmortizedClassifiers(nn.Module):
         )
 
     def forward(self, centres: Tensor) -> Gaussian:
-        """[T, C, D + 1], the bias last, from centres [T, C, E]."""
+        """[K, C, D + 1], the bias last, from centres [K, C, E]."""
         weight, bias = self.weight(centres), self.bias(centres)
         mean = torch.cat([weight.mean, bias.mean], -1)
         if weight.variance is None or bias.variance is None:

@@ -1,6 +1,7 @@
 """Diagonal Gaussians: draws, combinations, divergences."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -44,6 +45,14 @@ class Gaussian:
 
     def __getitem__(self, index: int | slice | Tensor) -> "Gaussian":
         return Gaussian(self.mean[index], None if self.variance is None else self.variance[index])
+
+
+def concatenated(parts: Sequence[Gaussian]) -> Gaussian:
+    """Along the first axis; all with variances, or all points."""
+    variances = [part.variance for part in parts if part.variance is not None]
+    return Gaussian(
+        torch.cat([part.mean for part in parts]), torch.cat(variances) if variances else None
+    )
 
 
 def root(variance: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from mtlrun.networks._gaussian import Gaussian
 
 MEAN_SPREAD = 0.1  # standard deviation of the initial means and of the initial rho
 RHO_INIT = -3.0
+Variances = tuple[Tensor, Tensor | None] | None
 
 
 class GaussianLinear(nn.Module):
@@ -37,26 +38,28 @@ class GaussianLinear(nn.Module):
 
     def weights(self) -> Gaussian:
         """Of the weights [E, D], without the bias."""
-        return Gaussian(self.mean, self.variances()[0])
+        return Gaussian(self.mean, None if self.rho is None else F.softplus(self.rho).square())
 
-    def variances(self) -> tuple[Tensor | None, Tensor | None]:
-        """Of the weights [E, D] and of the bias [E]; None for points and where there is none."""
-        found = [
-            None if rho is None else F.softplus(rho).square() for rho in (self.rho, self.bias_rho)
-        ]
-        return found[0], found[1]
+    def variances(self) -> Variances:
+        """Of the weights [E, D] and of the bias [E]; None of a point."""
+        if self.rho is None:
+            return None
+        bias = None if self.bias_rho is None else F.softplus(self.bias_rho).square()
+        return F.softplus(self.rho).square(), bias
 
-    def forward(
-        self, inputs: Tensor, variances: tuple[Tensor | None, Tensor | None] | None = None
-    ) -> Gaussian:
+    def means(self, inputs: Tensor) -> Tensor:
+        """Means alone of the output [..., E]."""
+        return F.linear(inputs, self.mean, self.bias)
+
+    def forward(self, inputs: Tensor, variances: Variances = None) -> Gaussian:
         """The output [..., E] for inputs [..., D], every row with weights of its own.
 
         Args:
-            inputs: Rows.
-            variances: As `variances` gives them, where they are known.
+            inputs: Values.
+            variances: As the method gives them, for several calls; None to find them.
         """
-        mean = F.linear(inputs, self.mean, self.bias)
-        weight, bias = self.variances() if variances is None else variances
-        if weight is None:
+        variances = self.variances() if variances is None else variances
+        mean = self.means(inputs)
+        if variances is None:
             return Gaussian(mean, None)
-        return Gaussian(mean, F.linear(inputs.square(), weight, bias))
+        return Gaussian(mean, F.linear(inputs.square(), *variances))

@@ -2,11 +2,11 @@
 
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
+from mtlrun.networks._dropout import InputDropout
 from mtlrun.networks._gaussian import Gaussian
-from mtlrun.networks._gaussian_linear import GaussianLinear
+from mtlrun.networks._gaussian_linear import GaussianLinear, Variances
 
 LatentNet = Literal["mlp", "linear"]
 
@@ -36,22 +36,23 @@ class GaussianNetwork(nn.Module):
         bayesian: bool,
     ) -> None:
         super().__init__()
-        layers: list[nn.Module] = [nn.Dropout(dropout)]
+        layers: list[nn.Module] = [InputDropout(dropout)]
         if net == "mlp":
             layers += [nn.Linear(num_inputs, hidden), nn.ELU(), nn.Linear(hidden, hidden), nn.ELU()]
             num_inputs = hidden
         self.layers = nn.Sequential(*layers)
         self.last = GaussianLinear(num_inputs, num_outputs, bayesian=bayesian)
 
-    def forward(self, inputs: Tensor) -> Gaussian:
-        """[..., E] for inputs [..., D]."""
-        found: Gaussian = self.last(self.layers(inputs))
-        return found
+    def means(self, inputs: Tensor) -> Tensor:
+        """Means alone, [..., E]."""
+        return self.last.means(self.layers(inputs))
 
-    def both(self, inputs: Tensor, others: Tensor, *, detach: bool) -> tuple[Gaussian, Gaussian]:
-        """Of inputs, and of others [..., D], which may be constants of the gradient."""
-        hidden, variances = self.layers(inputs), self.last.variances()
-        own: Gaussian = self.last(hidden, variances)
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not detach):
-            rest: Gaussian = self.last(self.layers(others), variances)
-        return own, rest
+    def forward(self, inputs: Tensor, variances: Variances = None) -> Gaussian:
+        """[..., E] for inputs [..., D].
+
+        Args:
+            inputs: Values.
+            variances: The last layer's, for several calls; None to find them.
+        """
+        found: Gaussian = self.last(self.layers(inputs), variances)
+        return found

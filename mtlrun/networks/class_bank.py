@@ -16,6 +16,9 @@ class ClassBank(nn.Module):
 
     It has no parameters and nothing of it is saved: it is made of the data again.
 
+    Attributes:
+        centres: [T, C, D] mean inputs of every class.
+
     Args:
         inputs: For each task [N_t, D].
         classes: For each task [N_t], in 0..C-1.
@@ -27,6 +30,7 @@ class ClassBank(nn.Module):
 
     keys: Tensor
     is_key: Tensor
+    centres: Tensor
 
     def __init__(
         self, inputs: Sequence[Tensor], classes: Sequence[Tensor], *, num_classes: int
@@ -49,6 +53,7 @@ class ClassBank(nn.Module):
         self.register_buffer("keys", keys, persistent=False)
         is_key = torch.arange(largest) < counts.unsqueeze(-1)  # [T, C, N]
         self.register_buffer("is_key", is_key, persistent=False)
+        self.register_buffer("centres", keys.sum(2) / counts.unsqueeze(-1), persistent=False)
 
     @classmethod
     def of(cls, data: ClassAligned, tasks: Sequence[TaskName]) -> "ClassBank":
@@ -59,11 +64,6 @@ class ClassBank(nn.Module):
     def identity(self) -> dict[str, Any]:
         """The data's name tells what is in it."""
         return {"kind": "ClassBank"}
-
-    @property
-    def centres(self) -> Tensor:
-        """[T, C, D] mean inputs of every class."""
-        return self.keys.sum(2) / self.is_key.sum(2, keepdim=True)
 
     def shares(self, inputs: Tensor, classes: Tensor) -> "Attention":
         """How every input attends to the examples of its class, in every task.
@@ -83,7 +83,7 @@ class ClassBank(nn.Module):
         all_classes = len(found) == self.keys.shape[1] and len(found) == len(counts)
         keys = self.keys if all_classes else self.keys[:, found]
         is_key = self.is_key if all_classes else self.is_key[:, found]
-        scores = rows @ keys.transpose(-1, -2)  # [T, G, K k, N]
+        scores = torch.stack([rows @ own.transpose(1, 2) for own in keys])  # [T, G, K k, N]
         shares = _shares(scores, is_key.unsqueeze(2))
         return Attention(keys, shares.view(*shares.shape[:2], len(inputs), -1, shares.shape[-1]))
 

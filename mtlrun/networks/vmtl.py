@@ -17,10 +17,12 @@ from mtlrun.networks._draws import paired_logits, product_logits, with_bias
 from mtlrun.networks._gaussian import (
     Gaussian,
     combination,
+    concatenated,
     kl_divergence,
     kl_to_mixture,
     standard_normal_like,
 )
+from mtlrun.networks._gaussian_linear import Variances
 from mtlrun.networks._latent import GaussianNetwork, LatentNet
 from mtlrun.networks._mixing import MixingWeights
 from mtlrun.networks.class_bank import Attention, ClassBank
@@ -71,8 +73,6 @@ class VMTL(MultiTaskModel):
         ValueError: If settings do not fit each other.
     """
 
-    others: Tensor
-
     def __init__(
         self,
         num_inputs: int,
@@ -103,8 +103,6 @@ class VMTL(MultiTaskModel):
         self.prior = prior if len(self.names) > 1 else "normal"
         self.prior_form, self.detach_prior = prior_form, detach_prior
         self.num_z, self.num_w, self.pairing, self.num_test = num_z, num_w, pairing, num_test
-        rest = [[k for k in range(len(self.names)) if k != t] for t in range(len(self.names))]
-        self.register_buffer("others", torch.tensor(rest, dtype=torch.long), persistent=False)
         with seeded(seed, "z_net"):
             self.z_net = GaussianNetwork(
                 num_inputs, latent, net=z_net, hidden=hidden, dropout=dropout, bayesian=bayesian_z
@@ -133,10 +131,10 @@ class VMTL(MultiTaskModel):
             return super().forward(inputs, tasks)
         device = next(self.parameters()).device
         generator = torch.Generator(device).manual_seed(seed_for(self.seed, "test draws"))
-        posteriors, weights = self._posteriors(inputs, tasks), self._classifiers()
+        posteriors, weights = self._posteriors(inputs, tasks), self._classifiers(tasks)
         found = {}
-        for task in tasks:
-            part = weights[self._places([task])]
+        for k, task in enumerate(tasks):
+            part = weights[slice(k, k + 1)]
             own = with_bias(posteriors[task], part).draws(self.num_test, generator=generator)
             logits = product_logits(own.unsqueeze(1), part, self.num_test, generator=generator)
             logs = full_precision(logits).log_softmax(-1)
@@ -145,15 +143,14 @@ class VMTL(MultiTaskModel):
 
     def encode(self, inputs: Any, tasks: Sequence[TaskName]) -> Features:
         """The means of z, by task."""
-        return {task: own.mean for task, own in self._posteriors(inputs, tasks).items()}
+        return encoded_by_task(self.z_net.means, inputs, tasks)
 
     def decode(self, features: Features, tasks: Sequence[TaskName]) -> dict[TaskName, Any]:
         """Logits [B, C] by the means of w."""
-        weights = self._classifiers()
-        means = Gaussian(weights.mean, None)
+        means = Gaussian(self._classifiers(tasks).mean, None)
         found = {}
-        for task in tasks:
-            own = means[self._places([task])]
+        for k, task in enumerate(tasks):
+            own = means[slice(k, k + 1)]
             latents = with_bias(Gaussian(features[task], None), own)
             found[task] = product_logits(latents.mean[None, None], own, 1)[0, 0]
         return found
@@ -194,54 +191,67 @@ class VMTL(MultiTaskModel):
         Returns:
             Logits [S, K, B, C]; KL divergences of z [K], means over the batch; of w [K].
         """
-        places = self._places(tasks)
-        simple = first or self.prior == "normal"
-        posterior, parts = self._latents(batch, tasks, None if simple else attention)
-        weights = _precise(self._classifiers())  # [T, C, D]
-        own = weights[places]
+        variances = self.z_net.last.variances()
+        posterior = _precise(self.z_net(self._own(batch.inputs, tasks), variances))  # [K, B, D]
+        own = _precise(self._classifiers(tasks))  # [K, C, D]
         if self.pairing == "paired":
             logits = paired_logits(posterior, own, self.num_z)
         else:
             latents = with_bias(posterior, own).draws(self.num_z)
             logits = product_logits(latents, own, self.num_w)
+        simple = first or self.prior == "normal"
         if simple:
             kl_z = kl_divergence(posterior, standard_normal_like(posterior))
             kl_w = kl_divergence(own, standard_normal_like(own))
         else:
             shares = {name: mixing(tasks, temperature) for name, mixing in self.mixing.items()}
-            of_z, of_w = (shares.get("both", shares.get(name)) for name in ("z", "w"))
-            kl_z = self._kl(posterior, parts, of_z, self.num_z)
-            given = weights.detach() if self.detach_prior else weights
-            kl_w = self._kl(own, given[self.others[places]], of_w, self.num_w)
+            kl_z = self._kl_z(posterior, tasks, attention, shares, variances)
+            kl_w = self._kl_w(own, tasks, shares)
         return full_precision(logits), kl_z.mean(-1), kl_w.sum(-1)
 
-    def _latents(
-        self, batch: Batch, tasks: Sequence[TaskName], attention: Attention | None
-    ) -> tuple[Gaussian, Gaussian | None]:
-        """q(z|x) of inputs [K, B, D], and those of their related features [K, T - 1, B, D] if asked for."""
-        inputs = self._own(batch.inputs, tasks)
-        if attention is None:
-            return _precise(self.z_net(inputs)), None
-        related = attention.related([self.names.index(task) for task in tasks])
-        own, parts = self.z_net.both(inputs, related, detach=self.detach_prior)
-        return _precise(own), _precise(parts)
-
-    def _kl(
-        self, posterior: Gaussian, parts: Gaussian | None, shares: Tensor | None, count: int
+    def _kl_z(
+        self,
+        posterior: Gaussian,
+        tasks: Sequence[TaskName],
+        attention: Attention | None,
+        shares: Mapping[str, Tensor],
+        variances: Variances,
     ) -> Tensor:
-        """Of the posterior to the prior that shares of the parts make; 0 where a point needs none."""
-        if parts is None or shares is None:
+        """[K, B]."""
+        mixed = shares.get("both", shares.get("z"))
+        if mixed is None or attention is None:
             return posterior.mean.new_zeros(posterior.mean.shape[:-1])
+        places = [self.names.index(task) for task in tasks]
+        with self._of_priors():
+            related = attention.related(places)
+            parts = _precise(self.z_net(related, variances))  # [K, T - 1, B, D]
+        return self._kl(posterior, parts, mixed, self.num_z)
+
+    def _kl_w(
+        self, own: Gaussian, tasks: Sequence[TaskName], shares: Mapping[str, Tensor]
+    ) -> Tensor:
+        """[K, C]."""
+        mixed = shares.get("both", shares.get("w"))
+        if mixed is None:
+            return own.mean.new_zeros(own.mean.shape[:-1])
+        others = [name for name in self.names if name not in tasks]
+        parts = own.detach() if self.detach_prior else own
+        if others:
+            with self._of_priors():  # so that others have no gradient, not one of zeros
+                parts = concatenated([parts, _precise(self._classifiers(others))])
+        order = [*tasks, *others]
+        rest = [[order.index(name) for name in self.names if name != task] for task in tasks]
+        parts = parts[torch.tensor(rest, device=own.mean.device)]  # [K, T - 1, C, D]
+        return self._kl(own, parts, mixed, self.num_w)
+
+    def _of_priors(self) -> torch.set_grad_enabled:
+        """The context of what only priors are made of."""
+        return torch.set_grad_enabled(torch.is_grad_enabled() and not self.detach_prior)
+
+    def _kl(self, posterior: Gaussian, parts: Gaussian, shares: Tensor, count: int) -> Tensor:
         if self.prior_form == "mixture":
             return kl_to_mixture(posterior, parts, shares, posterior.draws(count))
         return kl_divergence(posterior, combination(parts, shares))
-
-    def _places(self, tasks: Sequence[TaskName]) -> slice | Tensor:
-        """Where tasks stand among all: a slice where they follow each other, which copies nothing."""
-        found = [self.names.index(task) for task in tasks]
-        if found == list(range(found[0], found[0] + len(found))):
-            return slice(found[0], found[0] + len(found))
-        return torch.tensor(found, device=self.others.device)
 
     def shared_parameters(self) -> list[nn.Parameter]:
         """The network's of z, and of the classifiers where they are amortized."""
@@ -270,13 +280,15 @@ class VMTL(MultiTaskModel):
             if isinstance(mixing, MixingWeights)
         }
 
-    def _classifiers(self) -> Gaussian:
-        """[T, C, D (+ 1)]."""
+    def _classifiers(self, tasks: Sequence[TaskName]) -> Gaussian:
+        """[K, C, D (+ 1)] of some tasks."""
         if isinstance(self.classifiers, OwnClassifiers):
-            found: Gaussian = self.classifiers()
+            found: Gaussian = self.classifiers(tasks)
             return found
         assert self.bank is not None
-        made: Gaussian = self.classifiers(self.bank.centres)
+        made: Gaussian = self.classifiers(
+            self.bank.centres[[self.names.index(task) for task in tasks]]
+        )
         return made
 
     def _posteriors(self, inputs: Any, tasks: Sequence[TaskName]) -> dict[TaskName, Gaussian]:

@@ -17,8 +17,9 @@ from mtlrun.core.grouping import Affinity, Group, Plan
 from mtlrun.core.method import AffinityCollector, Fitted, Lab, Method, StepOutput, TrainingPoint
 from mtlrun.data.multi_domain_toy import MultiDomainToy
 from mtlrun.engine.lab import Assignment, Workbench
-from mtlrun.engine.pipeline import _weights_name, run
+from mtlrun.engine.pipeline import run
 from mtlrun.engine.progress import Speaker
+from mtlrun.engine.record import RunRecord
 from mtlrun.engine.tracker import Tracker
 from mtlrun.methods._groups import AffinityMethod, make_model
 from mtlrun.methods.hps import HPS
@@ -404,7 +405,7 @@ def test_float32_products_are_not_rounded_unless_asked_for(
 
 def test_weights_of_groups_whose_names_begin_alike_stay_apart(tmp_path: Path) -> None:
     tasks = [f"a_task_with_a_long_name_{number}" for number in range(6)]
-    names = {_weights_name(Group.of(tasks[:size])) for size in range(1, 7)}
+    names = {RunRecord(tmp_path).weights(Group.of(tasks[:size])).stem for size in range(1, 7)}
     assert len(names) == 6
     assert max(map(len, names)) <= 100
 

@@ -53,7 +53,7 @@ def test_priors_are_made_of_the_other_tasks() -> None:
         own = model.z_net(inputs[task].unsqueeze(0))
         prior = combination(model.z_net(attention.related([t])), shares)
         torch.testing.assert_close(kl_z[t], kl_divergence(own, prior).mean())
-        weights = model._classifiers()
+        weights = model._classifiers(NAMES)
         others = [k for k in range(3) if k != t]
         parts = weights[torch.tensor(others)]
         assert parts.variance is not None
@@ -109,10 +109,10 @@ def test_an_amortized_classifier_reads_the_centres_of_its_own_task_alone() -> No
     model = network(DATA, classifier="amortized")
     assert model.bank is not None
     before = evidence(model, ["domain_0"])
-    weights = model._classifiers()
+    weights = model._classifiers(NAMES)
     assert weights.mean.shape == (3, 3, 6)  # T, C, D + 1
-    model.bank.keys[1:] += 1.0
-    after = model._classifiers()
+    model.bank.centres[1:] += 1.0
+    after = model._classifiers(NAMES)
     assert torch.equal(weights.mean[0], after.mean[0])
     assert not torch.equal(weights.mean[1], after.mean[1])
     assert torch.equal(before[0], evidence(model, ["domain_0"])[0])  # the task's own logits
@@ -120,7 +120,7 @@ def test_an_amortized_classifier_reads_the_centres_of_its_own_task_alone() -> No
 
 @pytest.mark.parametrize("classifier", ["own", "amortized"])
 def test_the_mean_of_a_bias_is_not_its_variance(classifier: str) -> None:
-    weights = network(DATA, classifier=classifier)._classifiers()
+    weights = network(DATA, classifier=classifier)._classifiers(NAMES)
     assert weights.variance is not None
     assert not torch.equal(weights.mean[..., -1], weights.variance[..., -1])
     assert bool((weights.mean[..., -1] < 0).any())
@@ -190,7 +190,7 @@ def test_evaluation_by_draws_averages_probabilities() -> None:
         probabilities = found[name].exp()
         torch.testing.assert_close(probabilities.sum(1), torch.ones(12).double())
     many = network(DATA, num_test=300).eval()
-    own, weights = many.z_net(inputs["domain_0"]), many._classifiers()
+    own, weights = many.z_net(inputs["domain_0"]), many._classifiers(NAMES)
     torch.manual_seed(0)
     logits = torch.einsum("zbd,wcd->zwbc", own.draws(2000), weights[0].draws(500))
     expected = logits.softmax(-1).mean((0, 1))
@@ -201,7 +201,7 @@ def test_evaluation_by_means_is_the_classifiers_mean_on_the_mean_of_z() -> None:
     model = network(DATA).eval()
     inputs: Any = batch_of(DATA).inputs
     found = model(inputs, ["domain_2"])
-    expected = model.z_net(inputs["domain_2"]).mean @ model._classifiers().mean[2].T
+    expected = model.z_net(inputs["domain_2"]).mean @ model._classifiers(NAMES).mean[2].T
     torch.testing.assert_close(found["domain_2"], expected)
 
 

@@ -239,6 +239,18 @@ def test_every_task_has_an_optimizer_if_asked_for() -> None:
     assert float(one.rule.optimizers[0].state[one.model.z_net.last.mean]["step"]) == 15
 
 
+@pytest.mark.parametrize("name", ["vmtl", "vbmtl", "bmtl"])
+def test_a_tasks_own_parameters_move_in_its_turn_alone(name: str) -> None:
+    model = network(DATA, **METHODS[name])
+    steps = Steps(DATA, model, Variational(), partial(torch.optim.Adam, lr=0.01, weight_decay=0.1))
+    steps.take(0, 5)
+    state = steps.rule.optimizers[0].state
+    for task in NAMES:
+        for p in model.task_parameters(task):
+            logits = any(p is own for own in model.mixing.parameters())
+            assert float(state[p]["step"]) == (4 if logits else 5)  # no logits in the first step
+
+
 def through_a_file(state: Any) -> Any:
     buffer = io.BytesIO()
     torch.save(state, buffer)
