@@ -8,7 +8,7 @@
 FOLDER holds the folders GoogleNet1024 and surf of .mat files. A cell is mean and sample standard deviation
 over seeds of the mean accuracy over domains, in percent, on the test examples after the last iteration;
 every seed has a split of its own. The CSV beside holds every domain's accuracy too. Every run is one of
-the command's: finished runs are not repeated, an interrupted one is resumed, tables share runs.
+the command's, its schedules shortened to --iterations: finished runs are not repeated, an interrupted one is resumed, tables share runs.
 """
 
 import argparse
@@ -24,6 +24,7 @@ import _sweep
 from _sweep import Result, deviation, table, write
 
 SHARES = (0.05, 0.1, 0.2)
+PAPER_ITERATIONS = 15_000
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def result_of(cell: Cell, seed: int, options: argparse.Namespace) -> Result:
         f"data.descriptor={cell.descriptor}",
         f"data.train_share={cell.share}",
         f"seed={seed}",
-        f"trainer.epochs={options.iterations}",
+        *schedules(options.iterations, cell.row),
         f"trainer.eval_every={options.iterations}",
         f"trainer.device={options.device}",
         f"store={options.folder / 'store'}",
@@ -99,6 +100,25 @@ def result_of(cell: Cell, seed: int, options: argparse.Namespace) -> Result:
     ]
     name = f"{cell.descriptor}/{cell.share}/{cell.row.folder}/seed{seed}"
     return _sweep.run(words, options.folder / name)
+
+
+def schedules(iterations: int, row: Row) -> list[str]:
+    """The paper's schedules, of 15000 iterations, in fewer: rates, temperatures, weights of divergences.
+
+    A run ends at the same weight and temperature, and has halved its learning rate as often.
+    """
+    share = iterations / PAPER_ITERATIONS
+    words = [f"trainer.epochs={iterations}", f"scheduler.every={max(1, round(3000 * share))}"]
+    method = row.words[0].removeprefix("method=")
+    if method in ("vstl", "vbmtl", "vmtl", "vmtl_ac"):
+        words.append(f"method.divergences.w={4e-7 / share:.4g}")
+    if method in ("vmtl", "vmtl_ac"):
+        every = max(1, round(1000 * share))
+        words += [
+            f"method.temperature.every={every}",
+            f"method.temperature.rate={0.03 / every:.4g}",
+        ]
+    return words
 
 
 def average(result: Result) -> float:
@@ -143,7 +163,9 @@ def main() -> None:
     parser.add_argument("--descriptors", nargs="+", default=["googlenet", "surf"])
     parser.add_argument("--shares", nargs="+", type=float, default=list(SHARES))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
-    parser.add_argument("--iterations", type=int, default=1000, help="paper: 15000")
+    parser.add_argument(
+        "--iterations", type=int, default=1000, help="paper: 15000, whose schedules are shortened"
+    )
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--folder", type=Path, default=Path("outputs/vmtl"))
