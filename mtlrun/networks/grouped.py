@@ -133,6 +133,10 @@ class Grouped(MultiTaskModel):
         chosen = self.assignment_logits.detach().argmax(dim=1).tolist()
         return {task: chosen[self._rows[task]] for task in tasks}
 
+    def logits(self) -> Tensor:
+        """[T, K] `assignment_logits`."""
+        return self.assignment_logits
+
     def shared_parameters(self) -> list[nn.Parameter]:
         """Those of the shared stages, of all encoders, and the logits."""
         return [*self.shared.parameters(), *self.encoders.parameters(), self.assignment_logits]

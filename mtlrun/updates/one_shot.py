@@ -30,11 +30,13 @@ class GroupedModel(Protocol):
 
     Attributes:
         num_groups: K.
-        assignment_logits: [T, K] of each task for the groups, rows in the order of its tasks.
     """
 
     num_groups: int
-    assignment_logits: Tensor
+
+    def logits(self) -> Tensor:
+        """[T, K] the parameter: of each task for the groups, rows in the order of its tasks."""
+        ...
 
     def predictions_by_group(
         self, inputs: Any, tasks: Sequence[TaskName]
@@ -120,7 +122,7 @@ class OneShot(UpdateRule):
     def step(self, batch: Batch) -> StepOutput:
         """Moves all parameters once; the losses are the mixed ones."""
         tau = self._temperature()
-        logits = self.groups.assignment_logits
+        logits = self.groups.logits()
         self.optimizers[0].zero_grad(set_to_none=True)
         losses = self.losses(batch) if self.sample == "diagonal" else self._mixed(batch, tau)
         total = losses.sum()
@@ -154,7 +156,7 @@ class OneShot(UpdateRule):
     def _mixed(self, batch: Batch, tau: float) -> Tensor:
         """[T] each task's losses in all groups, mixed; checked to be finite."""
         names = [task.name for task in self.tasks]
-        logits = self.groups.assignment_logits
+        logits = self.groups.logits()
         with self.settings.autocast(logits.device):
             predictions = self.groups.predictions_by_group(batch.inputs, names)
         generator = generator_for(self.seed, f"assignment/{self._step}")
@@ -185,7 +187,7 @@ class OneShot(UpdateRule):
     ) -> Tensor:
         """[T] each task's loss, where every example has an assignment of its own."""
         means = []
-        for task, logits in zip(self.tasks, self.groups.assignment_logits, strict=True):
+        for task, logits in zip(self.tasks, self.groups.logits(), strict=True):
             target = batch.targets[task.name]
             own = [full_precision(by_task[task.name]) for by_task in predictions]
             losses = torch.stack(

@@ -1,6 +1,7 @@
 """Training in all groups at once: its extremes, what each loss moves, and an exact resume."""
 
 import copy
+import inspect
 import io
 import math
 from collections.abc import Iterable, Sequence
@@ -52,6 +53,12 @@ def batch(step: int = 0, *, own: bool = False) -> Batch:
     assert isinstance(found.inputs, Tensor)
     inputs = {name: found.inputs[: 8 - k] + k for k, name in enumerate(NAMES)}
     return Batch(inputs, {name: found.targets[name][: len(inputs[name])] for name in NAMES})
+
+
+def test_a_protocol_finds_what_it_asks_for_on_every_python() -> None:
+    # from Python 3.12 on, isinstance looks past __getattr__, by which a module gives its parameters
+    for name in ("num_groups", "logits", "predictions_by_group"):
+        assert inspect.getattr_static(grouped(), name) is not None
 
 
 def ready(
