@@ -8,6 +8,8 @@ from mtlrun.core.data import ClassAligned
 from mtlrun.core.grouping import Group, Plan
 from mtlrun.core.method import Fitted, Lab
 from mtlrun.methods._groups import GroupMethod
+from mtlrun.methods._idle_settings import idle_settings
+from mtlrun.networks._vmtl_check import check_draws, check_sizes
 from mtlrun.networks.class_bank import ClassBank
 from mtlrun.networks.vmtl import VMTL, ClassifierName, Pairing, PriorForm
 from mtlrun.updates.variational import (
@@ -19,18 +21,28 @@ from mtlrun.updates.variational import (
     Variational,
 )
 
+DRAWS = ("num_z", "num_w", "num_test", "pairing")
+
 
 class VariationalMethod(GroupMethod):
     """Trains every group of the plan, by default one of all tasks, as a `VMTL` network.
 
-    Attributes:
+    Args:
         network: Settings of `VMTL`.
         rule: Settings of `Variational`.
+
+    Raises:
+        ValueError: If a number is out of range, or settings do not fit each other.
     """
 
     takes_weighting: ClassVar[bool] = False
-    network: Mapping[str, Any]
-    rule: Mapping[str, Any]
+
+    def __init__(self, network: Mapping[str, Any], rule: Mapping[str, Any]) -> None:
+        self.network, self.rule = network, rule
+        check_sizes(**{name: network[name] for name in ("latent", "hidden", "dropout")})
+        if draws := {name: network[name] for name in DRAWS if name in network}:
+            check_draws(**draws)
+        Variational(**rule)  # refuses what does not fit
 
     def collect(self, lab: Lab) -> Plan:
         """Looks at the data first.
@@ -42,7 +54,9 @@ class VariationalMethod(GroupMethod):
         return super().collect(lab)
 
     def train(self, lab: Lab, plan: Plan) -> dict[Group, Fitted]:
-        """Phase 2: every group."""
+        """Phase 2: every group; settings without effect are named first."""
+        for name, why in idle_settings(self.network, self.rule):
+            lab.say(f"Warning: `method.{name}` has no effect {why}.")
         return {group: self._fit(lab, group.tasks) for group in plan.groups}
 
     def _fit(self, lab: Lab, names: Sequence[TaskName]) -> Fitted:
@@ -103,17 +117,18 @@ class MixedPriors(VariationalMethod):
         order: StepOrder = "per_task",
         per_task_optimizers: bool = False,
     ) -> None:
-        self.network = {
+        network = {
             "prior": prior, "prior_form": prior_form, "z_net": z_net, "latent": latent,
             "hidden": hidden, "dropout": dropout, "bayesian_z": bayesian_z,
             "bayesian_w": bayesian_w, "shared_mixing": shared_mixing,
             "detach_prior": detach_prior, "num_z": num_z, "num_w": num_w, "pairing": pairing,
             "num_test": num_test, "classifier": self.classifier,
         }  # fmt: skip
-        self.rule = {
+        rule = {
             "divergences": divergences, "temperature": temperature, "order": order,
             "per_task_optimizers": per_task_optimizers,
         }  # fmt: skip
+        super().__init__(network, rule)
 
 
 class SimplePriors(VariationalMethod):
@@ -152,14 +167,15 @@ class SimplePriors(VariationalMethod):
         order: StepOrder = "per_task",
         per_task_optimizers: bool = False,
     ) -> None:
-        self.network = {
+        network = {
             "prior": "normal", "z_net": z_net, "latent": latent, "hidden": hidden,
             "dropout": dropout, "bayesian_z": bayesian_z, "bayesian_w": bayesian_w,
             "num_z": num_z, "num_w": num_w, "pairing": pairing, "num_test": num_test,
         }  # fmt: skip
-        self.rule = {
+        rule = {
             "divergences": divergences, "order": order, "per_task_optimizers": per_task_optimizers,
         }  # fmt: skip
+        super().__init__(network, rule)
 
 
 def _aligned(lab: Lab) -> ClassAligned:

@@ -31,8 +31,8 @@ class BMTL(VariationalMethod):
         order: StepOrder = "per_task",
         per_task_optimizers: bool = False,
     ) -> None:
-        self.network = {
+        network = {
             "prior": "normal", "z_net": z_net, "latent": latent, "hidden": hidden,
             "dropout": dropout, "bayesian_z": False, "bayesian_w": False,
         }  # fmt: skip
-        self.rule = {"order": order, "per_task_optimizers": per_task_optimizers}
+        super().__init__(network, {"order": order, "per_task_optimizers": per_task_optimizers})

@@ -17,6 +17,7 @@ from mtlrun.updates.fine_tune import FineTune
 from mtlrun.updates.one_shot import OneShot
 from mtlrun.weightings.equal import Equal
 
+TAU = 2.5  # the program's on CelebA
 UNDECIDED = 0.01  # between the probabilities of the two likeliest groups
 
 
@@ -62,7 +63,7 @@ class DMTG(GroupMethod):
         num_groups: int = 3,
         num_shared_stages: int = 0,
         sample: Sample = "gumbel",
-        tau: float = 2.5,
+        tau: float = TAU,
         tau_schedule: TauSchedule = "constant",
         tau_end: float | None = None,
         entropy_weight: float = 0.0,
@@ -83,6 +84,7 @@ class DMTG(GroupMethod):
         self.tau, self.tau_end, self.entropy_weight = tau, tau_end, entropy_weight
         self.tau_schedule: TauSchedule = tau_schedule
         self.init: Init = "identity" if sample == "diagonal" else init
+        self._init_is_idle = sample == "diagonal" and init != "ones"
         self.eps, self.independent_heads = eps, independent_heads
         self.grad_scale: GradScale = grad_scale
         self.finetune_epochs, self.finetune_lr = finetune_epochs, finetune_lr
@@ -112,6 +114,8 @@ class DMTG(GroupMethod):
         found = {group: self._fit_group(lab, group, k, whole) for group, k in numbers.items()}
         kept = sum(fitted.num_parameters for fitted in found.values())
         common = [fitted.learned.get("common_parameters", 0) for fitted in found.values()]
+        if not whole.learned:  # a dry run has not decided anything
+            return found
         lab.say(
             f"Pruned: {len(found)} of {self.num_groups} groups are left, with "
             f"{kept - sum(common[1:]):,} of {whole.num_parameters:,} parameters."
@@ -186,7 +190,9 @@ class DMTG(GroupMethod):
         sampled, moving = f"with method.sample={self.sample}", self.tau_schedule != "constant"
         drawn = self.sample not in ("softmax", "diagonal")
         without = [
+            ("tau", sampled, self.tau != TAU and not drawn),
             ("tau_schedule", sampled, moving and not drawn),
+            ("init", sampled, self._init_is_idle),
             ("tau_end", "with method.tau_schedule=constant", self.tau_end and not moving),
             ("entropy_weight", sampled, self.entropy_weight and self.sample == "diagonal"),
             ("eps", f"with initial logits `{self.init}`", self.eps and self.init != "ones"),

@@ -25,6 +25,7 @@ from mtlrun.networks._gaussian import (
 from mtlrun.networks._gaussian_linear import Variances
 from mtlrun.networks._latent import GaussianNetwork, LatentNet
 from mtlrun.networks._mixing import MixingWeights
+from mtlrun.networks._vmtl_check import check_draws, check_sizes
 from mtlrun.networks.class_bank import Attention, ClassBank
 
 PriorName = Literal["gumbel", "learnable", "mean", "normal"]
@@ -97,7 +98,8 @@ class VMTL(MultiTaskModel):
         num_test: int = 0,
     ) -> None:
         super().__init__()
-        _check_draws(num_z, num_w, num_test, pairing)
+        check_sizes(latent=latent, hidden=hidden, dropout=dropout)
+        check_draws(num_z=num_z, num_w=num_w, num_test=num_test, pairing=pairing)
         self.tasks, self.bank, self.seed = tuple(tasks), bank, seed
         self.names = tuple(task.name for task in tasks)
         self.prior = prior if len(self.names) > 1 else "normal"
@@ -309,17 +311,3 @@ def _precise(own: Gaussian) -> Gaussian:
     """In float32 at least."""
     variance = None if own.variance is None else full_precision(own.variance)
     return Gaussian(full_precision(own.mean), variance)
-
-
-def _check_draws(num_z: int, num_w: int, num_test: int, pairing: Pairing) -> None:
-    if min(num_z, num_w) < 1 or num_test < 0:
-        raise ValueError(
-            f"`num_z` and `num_w` should be 1 or more and `num_test` 0 or more. Found `num_z = "
-            f"{num_z}`, `num_w = {num_w}`, `num_test = {num_test}`. Set method.num_z, method.num_w "
-            f"or method.num_test."
-        )
-    if pairing == "paired" and num_z != num_w:
-        raise ValueError(
-            f"Paired draws should be as many of z as of w. Found `num_z = {num_z}` and `num_w = "
-            f"{num_w}`. Set both alike, or method.pairing=product."
-        )

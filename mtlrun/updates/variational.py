@@ -60,9 +60,9 @@ class Divergences:
     w_every: int = 10
 
     def __post_init__(self) -> None:
-        if min(self.z, self.w) < 0 or self.w_every < 1:
+        if not all(0 <= own < math.inf for own in (self.z, self.w)) or self.w_every < 1:
             raise ValueError(
-                f"Weights of divergences should be 0 or more, and `w_every` 1 or more. Found `z = "
+                f"Weights of divergences should be finite and 0 or more, and `w_every` 1 or more. Found `z = "
                 f"{self.z}`, `w = {self.w}`, `w_every = {self.w_every}`. Set them under "
                 f"method.divergences."
             )
@@ -103,12 +103,14 @@ class Temperature:
     repeats: int | None = None
 
     def __post_init__(self) -> None:
-        if not self.start >= self.floor > 0 or self.rate < 0 or self.every < 1:
+        repeats = 1 if self.repeats is None else self.repeats
+        falls = math.inf > self.start >= self.floor > 0 and 0 <= self.rate < math.inf
+        if not falls or min(self.every, repeats) < 1:
             raise ValueError(
                 f"Temperatures should begin at the floor or above, which should be above 0, the rate "
-                f"be 0 or more, `every` 1 or more. Found `start = {self.start}`, `floor = "
-                f"{self.floor}`, `rate = {self.rate}`, `every = {self.every}`. Set them under "
-                f"method.temperature."
+                f"be 0 or more, `every` and `repeats` 1 or more. Found `start = {self.start}`, `floor "
+                f"= {self.floor}`, `rate = {self.rate}`, `every = {self.every}`, `repeats = "
+                f"{self.repeats}`. Set them under method.temperature."
             )
 
     def at(self, step: int, *, num_tasks: int) -> float:

@@ -199,7 +199,9 @@ def test_a_task_may_be_in_two_groups_of_a_plan(tmp_path: Path) -> None:
 
 def test_a_dry_run_passes_both_phases(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     outcome(tmp_path, "dmtg", DMTG(finetune_epochs=1, num_shared_stages=1), dry_run=True)
-    assert "hardly moved" not in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "hardly moved" not in said
+    assert "Pruned" not in said
 
 
 def test_an_interrupted_run_finds_what_is_done(tmp_path: Path) -> None:
@@ -264,6 +266,11 @@ def test_undecided_tasks_are_named() -> None:
         ({"tau_end": 1.0}, "`method.tau_end` has no effect with method.tau_schedule=constant"),
         ({"finetune_lr": 0.1}, "`method.finetune_lr` has no effect without epochs"),
         ({"eps": 0.1, "init": "gaussian"}, "`method.eps` has no effect"),
+        (
+            {"sample": "softmax", "tau": 4.0},
+            "`method.tau` has no effect with method.sample=softmax",
+        ),
+        ({"sample": "diagonal", "init": "gaussian"}, "`method.init` has no effect"),
         ({"sample": "diagonal", "entropy_weight": 1.2}, "`method.entropy_weight` has no effect"),
         (
             {"sample": "softmax", "tau_schedule": "exp", "tau_end": 1.0},

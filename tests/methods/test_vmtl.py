@@ -14,6 +14,7 @@ from mtlrun.config import build, compose
 from mtlrun.core.method import Method
 from mtlrun.engine.interrupt import Interrupted
 from mtlrun.engine.pipeline import run
+from mtlrun.methods._idle_settings import idle_settings
 from mtlrun.methods._variational import VariationalMethod
 from mtlrun.methods.bmtl import BMTL
 from mtlrun.methods.vbmtl import VBMTL
@@ -57,10 +58,11 @@ def keys_of(method: str) -> list[str]:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_setting_of_a_file_reaches_networks_or_steps(method: str) -> None:
-    make, plain = METHODS[method], METHODS[method]()
-    assert isinstance(plain, VariationalMethod)
+    make: Any = METHODS[method]
     for key in keys_of(method):
-        changed: Any = make(**{key.split(".")[0]: (OTHERS | RULES)[key]})
+        beside = {"pairing": "product"} if key in ("num_z", "num_w") else {}
+        plain = make(**beside)
+        changed = make(**beside, **{key.split(".")[0]: (OTHERS | RULES)[key]})
         assert (changed.network, changed.rule) != (plain.network, plain.rule), key
 
 
@@ -104,6 +106,58 @@ def test_a_single_tasks_steps_have_no_order() -> None:
     assert not {"order", "per_task_optimizers"} & set(keys_of("vstl"))
     with pytest.raises(ConfigError, match="order"):
         compose(["method=vstl", "method.order=joint"])
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("dropout=1", "`dropout` should be 0 or more and below 1"),
+        ("latent=0", "`latent` should be at least 1"),
+        ("hidden=-3", "`hidden` should be at least 1"),
+        ("num_z=0", "`num_z` and `num_w` should be 1 or more"),
+        ("num_w=3", "Paired draws"),
+        ("per_task_optimizers=true", "method.order=per_task"),
+    ],
+)
+def test_numbers_out_of_range_are_refused_before_any_work(word: str, message: str) -> None:
+    order = ["method.order=joint"] if "per_task" in word else []
+    with pytest.raises(ConfigError, match=message):
+        build(compose(["method=vmtl", f"method.{word}", *order]))
+
+
+SILENT: dict[str, Any] = {"temperature": Temperature(start=2.0), "prior_form": "mixture"}
+
+
+@pytest.mark.parametrize(
+    ("method", "names"),
+    [
+        (VMTL(), []),
+        (VMTL(prior="mean", bayesian_w=False), []),
+        (VMTL(z_net="linear", hidden=7), ["hidden"]),
+        (VMTLAC(z_net="linear", hidden=7), []),
+        (VMTL(prior="mean", **SILENT), ["temperature"]),
+        (VMTL(prior="normal", **SILENT), ["prior_form", "temperature"]),
+        (VMTL(bayesian_w=False, shared_mixing=True), ["shared_mixing"]),
+        (VBMTL(bayesian_z=False, pairing="product", num_z=3), ["num_z"]),
+        (VSTL(bayesian_w=False, divergences=Divergences(w=1.0)), ["divergences.w"]),
+        (
+            VSTL(divergences=Divergences(w=1.0, w_every=2, w_schedule="constant")),
+            ["divergences.w_every"],
+        ),
+        (BMTL(z_net="linear", hidden=7), ["hidden"]),
+        (BMTL(), []),
+    ],
+)
+def test_settings_without_effect_are_named(method: VariationalMethod, names: list[str]) -> None:
+    assert [name for name, _ in idle_settings(method.network, method.rule)] == names
+
+
+def test_a_setting_without_effect_is_a_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outcome(tmp_path, "method=bmtl", "method.z_net=linear")  # hidden=6 by `outcome`
+    said = "Warning: `method.hidden` has no effect with method.z_net=linear."
+    assert said in capsys.readouterr().err
 
 
 def outcome(folder: Path, *words: str) -> dict[str, Any]:

@@ -58,7 +58,9 @@ def test_weights_of_divergences_are_those_of_the_released_program() -> None:
     [
         (lambda: Divergences(z=-1.0), "method.divergences"),
         (lambda: Divergences(w_every=0), "method.divergences"),
+        (lambda: Divergences(w=float("nan")), "method.divergences"),
         (lambda: Temperature(start=0.1), "method.temperature"),
+        (lambda: Temperature(repeats=0), "method.temperature"),
         (lambda: Temperature(floor=0.0), "method.temperature"),
         (lambda: Variational(order="joint", per_task_optimizers=True), "method.order=per_task"),
     ],
