@@ -1,6 +1,8 @@
 """What the sweeps have in common: runs of the command, means over seeds, tables."""
 
+import contextlib
 import csv
+import io
 import json
 import statistics
 import subprocess
@@ -8,6 +10,8 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from mtlrun.cli import main
 
 Result = Mapping[str, Any]
 DIVERGED = 4  # the command's exit code
@@ -40,7 +44,7 @@ def common(folder: Path, tasks: Iterable[str], seed: int, epochs: int) -> list[s
     ]
 
 
-def run(words: Sequence[str], folder: Path) -> Result:
+def run(words: Sequence[str], folder: Path, *, inside: bool = False) -> Result:
     """A run of the command, or its stored result.
 
     The settings of a finished run are kept beside its result: the same ones need no process.
@@ -48,6 +52,7 @@ def run(words: Sequence[str], folder: Path) -> Result:
     Args:
         words: Settings.
         folder: Of the run.
+        inside: Whether it runs in this process, which saves the imports of many short ones.
 
     Raises:
         subprocess.CalledProcessError: If it fails; its own message stands on stderr.
@@ -55,11 +60,20 @@ def run(words: Sequence[str], folder: Path) -> Result:
     kept, result = folder / "sweep.json", folder / "result.json"
     told = [word for word in words if not word.startswith(WITHOUT_EFFECT)]
     if not (result.exists() and kept.exists() and json.loads(kept.read_text()) == told):
-        command = [sys.executable, "-m", "mtlrun", *words, f"folder={folder}"]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        own = [*words, f"folder={folder}"]
+        command = [sys.executable, "-m", "mtlrun", *own]
+        if not inside:
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        elif code := _run_inside(own):
+            raise subprocess.CalledProcessError(code, command)
         kept.write_text(json.dumps(told), encoding="utf-8")
     found: Result = json.loads(result.read_text(encoding="utf-8"))
     return found
+
+
+def _run_inside(words: Sequence[str]) -> int:
+    with contextlib.redirect_stdout(io.StringIO()):
+        return main(words)
 
 
 def seconds(results: Sequence[Result]) -> int:

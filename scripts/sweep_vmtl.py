@@ -8,15 +8,17 @@
 FOLDER holds the folders GoogleNet1024 and surf of .mat files. A cell is mean and sample standard deviation
 over seeds of the mean accuracy over domains, in percent, on the test examples after the last iteration;
 every seed has a split of its own. The CSV beside holds every domain's accuracy too. Every run is one of
-the command's, its schedules shortened to --iterations: finished runs are not repeated, an interrupted one is resumed, tables share runs.
+the command's, its schedules shortened to --iterations: finished runs are not repeated, an interrupted one is
+resumed, tables share runs.
 """
 
 import argparse
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +101,7 @@ def result_of(cell: Cell, seed: int, options: argparse.Namespace) -> Result:
         *options.set,
     ]
     name = f"{cell.descriptor}/{cell.share}/{cell.row.folder}/seed{seed}"
-    return _sweep.run(words, options.folder / name)
+    return _sweep.run(words, options.folder / name, inside=True)
 
 
 def schedules(iterations: int, row: Row) -> list[str]:
@@ -136,8 +138,9 @@ def make(name: str, options: argparse.Namespace) -> None:
         for share in options.shares
     ]
     wanted = [(cell, seed) for cell in cells for seed in options.seeds]
-    with ThreadPoolExecutor(options.jobs) as pool:
-        found = list(pool.map(lambda one: result_of(one[0], one[1], options), wanted))
+    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
+        tasks = [pool.submit(result_of, cell, seed, options) for cell, seed in wanted]
+        found = [task.result() for task in tasks]
     results = {
         cell: [r for (c, _), r in zip(wanted, found, strict=True) if c == cell] for cell in cells
     }
