@@ -70,10 +70,10 @@ class _Builder(Workbench):
         key = str(next(self._numbers))
         self.models[key] = model.to(self.device)
         told = self._told[frozenset(tasks)]
-        names = ("scores", "num_steps", "num_parameters", "seconds", "peak_memory")
         return Fitted(
-            key, Path(), tuple(tasks), *(told[name] for name in names), True, told["learned"]
-        )
+            key, Path(), tuple(tasks), told["scores"], told["num_steps"], told["num_parameters"],
+            told["seconds"], told["peak_memory"], True, told["learned"],
+        )  # fmt: skip
 
     def save_affinity(self, affinity: Any) -> None:
         """The run's folder has it."""

@@ -33,12 +33,12 @@ def draw_mixing(by_prior: Mapping[str, Shares], path: Path) -> None:
     tasks = list(next(iter(by_prior.values())))
     equal = 1 / (len(tasks) - 1)
     rows = [
-        [prior, task, other, share]
+        (prior, task, other, share)
         for prior, shares in by_prior.items()
         for task, own in shares.items()
         for other, share in own.items()
     ]
-    limit = max(LEAST_LIMIT, *(abs(float(row[3]) - equal) for row in rows))
+    limit = max(LEAST_LIMIT, *(abs(share - equal) for *_, share in rows))
     margin = 0.9 + 0.085 * max(len(task) for task in tasks)
     cells = 0.72 * len(tasks)
     figure = make_figure(max(4.4, (margin + cells) * len(by_prior) + 1.2), margin + cells + 0.9)
