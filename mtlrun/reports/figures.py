@@ -25,6 +25,7 @@ from mtlrun.reports._canvas import (
 from mtlrun.reports._curves import draw_curves
 from mtlrun.reports._files import write_csv
 from mtlrun.reports._log import read_lines
+from mtlrun.reports._mixing import draw_mixing
 from mtlrun.reports._moving_groups import draw_moving_groups
 
 __all__ = ["draw_affinity", "draw_curves", "draw_groups", "illustrate"]
@@ -33,7 +34,7 @@ MEMBER, SERVING = "#a9cce3", "#1b4f72"
 
 
 def illustrate(folder: Path, result: Mapping[str, Any]) -> None:
-    """Draws what a run's folder holds into its `figures/`: affinity, groups and curves, and what moved.
+    """Draws what a run's folder holds into its `figures/`: affinity, groups, curves, what moved or mixed.
 
     Args:
         folder: Of the run, with affinity.json and metrics.jsonl if there are such.
@@ -56,6 +57,7 @@ def illustrate(folder: Path, result: Mapping[str, Any]) -> None:
         if training["phase"] == "train"
     }
     served_by = None if result.get("draws") else result.get("served_by")
+    _draw_mixing(result, figures)
     plan = Plan.from_json(json.dumps(result["plan"]))
     draw_groups(plan, tasks, figures / "groups.png", scores=scores, served_by=served_by)
     if (folder / "metrics.jsonl").is_file():
@@ -188,6 +190,20 @@ def _draw_moving(metrics_jsonl: Path, result: Mapping[str, Any], figures: Path) 
             own = [line for line in lines if line["training"] == training["key"]]
             suffix = f"_{number}" if len(moving) > 1 else ""
             draw(own, training["learned"], figures, suffix=suffix)
+
+
+def _draw_mixing(result: Mapping[str, Any], figures: Path) -> None:
+    """For every training whose priors mix tasks, in figures that are numbered if there are several."""
+    found = []
+    for training in result["trainings"]:
+        own = {
+            name.removeprefix("mixing_"): shares
+            for name, shares in training["learned"].items()
+            if name.startswith("mixing_")
+        }
+        found += [own] if own else []
+    for number, own in enumerate(found, 1):
+        draw_mixing(own, figures / f"mixing{f'_{number}' if len(found) > 1 else ''}.png")
 
 
 def _serves(group: Group, task: str, served_by: Mapping[str, Sequence[str]] | None) -> bool:
