@@ -20,8 +20,9 @@ def evaluate(
 ) -> dict[str, dict[str, float]]:
     """Each task's metrics and its loss (as "loss", the mean over its examples) in evaluation mode.
 
-    Tasks with inputs of their own may have fewer examples than others, none in some batches. Over several processes the numbers are those of all their batches together. Generators are
-    left as they were.
+    Tasks with inputs of their own may have fewer examples than others, none in some batches. Over
+    several processes the numbers are those of all their batches together. Generators are left as
+    they were.
 
     Args:
         model: Left in the mode it was in.
