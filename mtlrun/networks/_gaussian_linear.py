@@ -20,7 +20,8 @@ class GaussianLinear(nn.Module):
     Args:
         num_inputs: D.
         num_outputs: E.
-        bayesian: Whether weights have a variance; else the layer's output is a point.
+        bayesian: Whether weights have a variance; else the layer's output is a point, and weights
+            begin as those of torch's linear layers.
         bias: Whether there is one.
     """
 
@@ -28,13 +29,21 @@ class GaussianLinear(nn.Module):
         self, num_inputs: int, num_outputs: int, *, bayesian: bool, bias: bool = True
     ) -> None:
         super().__init__()
-        self.mean = nn.Parameter(MEAN_SPREAD * torch.randn(num_outputs, num_inputs))
-        self.bias = nn.Parameter(MEAN_SPREAD * torch.randn(num_outputs)) if bias else None
+        shapes = (
+            [(num_outputs, num_inputs), (num_outputs,)] if bias else [(num_outputs, num_inputs)]
+        )
+        if bayesian:
+            means = [MEAN_SPREAD * torch.randn(shape) for shape in shapes]
+        else:
+            bound = num_inputs**-0.5
+            means = [torch.empty(shape).uniform_(-bound, bound) for shape in shapes]
+        self.mean = nn.Parameter(means[0])
+        self.bias = nn.Parameter(means[1]) if bias else None
         self.rho = self.bias_rho = None
         if bayesian:
-            self.rho = nn.Parameter(RHO_INIT + MEAN_SPREAD * torch.randn(num_outputs, num_inputs))
-            if bias:
-                self.bias_rho = nn.Parameter(RHO_INIT + MEAN_SPREAD * torch.randn(num_outputs))
+            rhos = [RHO_INIT + MEAN_SPREAD * torch.randn(shape) for shape in shapes]
+            self.rho = nn.Parameter(rhos[0])
+            self.bias_rho = nn.Parameter(rhos[1]) if bias else None
 
     def weights(self) -> Gaussian:
         """Of the weights [E, D], without the bias."""
