@@ -1,0 +1,274 @@
+"""Tables of runs: a row for every setting, a column for every number, means over seeds."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from mtlrun.reports._settings import ABSENT, BUDGET, describe, differing
+from mtlrun.reports.aggregates import Directions, Scores, mean_and_std
+from mtlrun.reports.measures import Split, mean_scores, scores_of
+from mtlrun.reports.runs import Run
+
+_OF_DATA = ("data.", "backbone.")
+_OWN_SPLIT = "data.split_seed"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The mean over n seeds, and their sample standard deviation; None where unknown."""
+
+    mean: float | None
+    std: float | None
+    values: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Column:
+    """A number that rows have.
+
+    Attributes:
+        task: Whose metric it is; empty for numbers over all tasks.
+        name: Of the metric or number.
+        higher_is_better: None where neither is.
+        style: How it is written: "score", four digits of the largest; "count", the same without a
+            deviation of 0; "percent" and "share", signed; "whole".
+    """
+
+    task: str
+    name: str
+    higher_is_better: bool | None
+    style: str = "score"
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """Runs that differ in their seed only.
+
+    Attributes:
+        method: Their method.
+        told: What tells them from other rows of the method, as "weighting=uw"; empty if nothing.
+        runs: In order of their seeds.
+        cells: By column.
+    """
+
+    method: str
+    told: str
+    runs: tuple[Run, ...]
+    cells: Mapping[Column, Cell] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """Method and what tells it apart."""
+        return f"{self.method} {self.told}".rstrip()
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """In order."""
+        return tuple(run.seed for run in self.runs)
+
+
+@dataclass(frozen=True, eq=False)
+class ResultTable:
+    """The runs of one dataset, backbone and budget.
+
+    Attributes:
+        data: The dataset's name.
+        backbone: The backbone's name.
+        budget: In words: "10 epochs".
+        told: What tells the table from others of the same name, as "data.train_share=0.05".
+        rows: By method, in the order of their names, single_task first.
+        columns: Tasks' metrics, then numbers over all tasks, then costs.
+        notes: What a reader should know.
+    """
+
+    data: str
+    backbone: str
+    budget: str
+    told: str
+    rows: tuple[Row, ...]
+    columns: tuple[Column, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        """In a line."""
+        parts = [self.data, self.backbone, self.budget, self.told]
+        return ", ".join(part for part in parts if part)
+
+    def best(self, column: Column) -> float | None:
+        """The best mean of a column; None where no two rows have one or neither direction is better."""
+        means = [row.cells[column].mean for row in self.rows if column in row.cells]
+        known = [mean for mean in means if mean is not None and math.isfinite(mean)]
+        if len(known) < 2 or column.higher_is_better is None:
+            return None
+        return max(known) if column.higher_is_better else min(known)
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """The rows of a table before there are numbers, with what they share."""
+
+    settings: Mapping[str, str]
+    rows: tuple[Row, ...]
+
+    @property
+    def runs(self) -> list[Run]:
+        """Of all rows."""
+        return [run for row in self.rows for run in row.runs]
+
+
+def group_runs(runs: Iterable[Run]) -> tuple[list[Group], list[str]]:
+    """Runs by table and row, and remarks on those left out as copies.
+
+    Raises:
+        ValueError: If two runs of a row have the same seed and other scores, or the files of the
+            data changed under the same settings.
+    """
+    tables: dict[tuple[object, ...], dict[tuple[object, ...], list[Run]]] = {}
+    identities: dict[tuple[object, ...], Run] = {}
+    for run in runs:
+        shared = _shared(run)
+        own = {k: v for k, v in run.settings.items() if k not in shared and k != _OWN_SPLIT}
+        table_key = (run.result["data"], run.result["backbone"], *shared.items(), _tasks(run))
+        if _OWN_SPLIT not in run.settings:
+            table_key = (*table_key, run.data_identity)
+        else:
+            key = (table_key, run.settings[_OWN_SPLIT])
+            other = identities.setdefault(key, run)
+            if other.data_identity != run.data_identity:
+                raise ValueError(
+                    f"Runs of the same settings should be of the same data. Found other examples in "
+                    f"{other.folder} than in {run.folder}. Report on them one after the other."
+                )
+        row_key = (run.method, *own.items())
+        tables.setdefault(table_key, {}).setdefault(row_key, []).append(run)
+    remarks: list[str] = []
+    groups = []
+    for table in tables.values():
+        rows = [part for row in table.values() for part in _by_split(row)]
+        kept = [_without_copies(row, remarks) for row in rows]
+        groups.append(Group(_shared(kept[0][0]), _label(kept)))
+    return groups, remarks
+
+
+def tell_apart(groups: Sequence[Group]) -> list[str]:
+    """For every table, the settings that tell it from others of the same data; files too."""
+    told = []
+    for group in groups:
+        data = group.runs[0].result["data"]
+        same = [other for other in groups if other.runs[0].result["data"] == data]
+        paths = [p for p in differing([other.settings for other in same]) if p not in BUDGET]
+        paths = [path for path in paths if path != "backbone._target_"]
+        words = describe(group.settings, paths)
+        twins = [o for o in same if describe(o.settings, [*paths, *BUDGET]) == describe(group.settings, [*paths, *BUDGET])]  # fmt: skip
+        if len(twins) > 1:
+            words = f"{words} files {twins.index(group) + 1}".lstrip()
+        told.append(words)
+    return told
+
+
+def budget_of(group: Group) -> str:
+    """Of training, and how much is evaluated, in words."""
+    epochs, steps, batches = (group.settings.get(name, "null") for name in BUDGET)
+    words = f"{epochs} epoch{'' if epochs == '1' else 's'}"
+    if steps not in ("null", ABSENT):
+        words += f" of {steps} batch{'' if steps == '1' else 'es'}"
+    if batches not in ("null", ABSENT):
+        words += f", {batches} batch{'' if batches == '1' else 'es'} evaluated"
+    return words
+
+
+def directions_of(group: Group) -> Directions:
+    """By task, by metric, those that tables show."""
+    tasks = group.runs[0].result["tasks"]
+    return {
+        task["name"]: {metric: task["directions"][metric] for metric in task["metrics"]}
+        for task in tasks
+    }
+
+
+def row_scores(row: Row, split: Split, chosen_on: Split | None) -> list[Scores]:
+    """Of every seed; none at all where one run does not know them."""
+    found = [scores_of(run.result, split, chosen_on) for run in row.runs]
+    known = [scores for scores in found if scores is not None]
+    return known if len(known) == len(found) else []
+
+
+def cell_of(values: Sequence[float | None]) -> Cell:
+    """Of a number's values by seed."""
+    mean, std = mean_and_std(values)
+    known = tuple(value for value in values if value is not None)
+    return Cell(mean, std, known if mean is not None else ())
+
+
+def row_means(row: Row, split: Split, chosen_on: Split | None) -> Scores | None:
+    """Scores averaged over seeds."""
+    scores = row_scores(row, split, chosen_on)
+    return mean_scores(scores) if scores else None
+
+
+def _shared(run: Run) -> dict[str, str]:
+    return {
+        path: value
+        for path, value in sorted(run.settings.items())
+        if (path.startswith(_OF_DATA) or path in BUDGET) and path != _OWN_SPLIT
+    }
+
+
+def _tasks(run: Run) -> tuple[tuple[str, ...], ...]:
+    return tuple((task["name"], *task["metrics"]) for task in run.result["tasks"])
+
+
+def _by_split(runs: Sequence[Run]) -> list[list[Run]]:
+    """One row where each seed has the split of its own, or all have the same; else one for each split."""
+    splits = [run.settings.get(_OWN_SPLIT) for run in runs]
+    own = all(split == str(run.seed) for split, run in zip(splits, runs, strict=True))
+    if own or len(set(splits)) == 1:
+        return [list(runs)]
+    return [
+        [run for run, split in zip(runs, splits, strict=True) if split == one]
+        for one in dict.fromkeys(splits)
+    ]
+
+
+def _without_copies(runs: Sequence[Run], remarks: list[str]) -> list[Run]:
+    kept: dict[int, Run] = {}
+    for run in runs:
+        other = kept.setdefault(run.seed, run)
+        if other is run:
+            continue
+        if other.result["scores"] != run.result["scores"]:
+            raise ValueError(
+                f"A seed should be there once. Found seed {run.seed} of {run.method} with the same "
+                f"settings and other scores in {other.folder} and {run.folder}. Name the folders "
+                f"that count, or move one away."
+            )
+        remarks.append(
+            f"left out {run.folder}: a copy of {other.folder}, with the same seed and scores"
+        )
+    return [kept[seed] for seed in sorted(kept)]
+
+
+def _label(rows: Sequence[Sequence[Run]]) -> tuple[Row, ...]:
+    """Rows in order, each told from the others of its method."""
+    labelled = []
+    for runs in rows:
+        method = runs[0].method
+        same = [_of_row(other) for other in rows if other[0].method == method]
+        told = describe(_of_row(runs), differing(same))
+        labelled.append(Row(method, told, tuple(runs)))
+    return tuple(sorted(labelled, key=lambda row: (row.method != "single_task", row.label)))
+
+
+def _of_row(runs: Sequence[Run]) -> dict[str, str]:
+    """Settings that tell rows apart; a split of each seed's own is one value."""
+    own = {
+        path: value
+        for path, value in runs[0].settings.items()
+        if not path.startswith(_OF_DATA) and path not in BUDGET
+    }
+    splits = [run.settings.get(_OWN_SPLIT) for run in runs]
+    if splits[0] is not None:
+        each = all(split == str(run.seed) for split, run in zip(splits, runs, strict=True))
+        own[_OWN_SPLIT] = "seed" if each else splits[0]
+    return own
