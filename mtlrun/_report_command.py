@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn, get_args
 
+from mtlrun._catalogue import did_you_mean
 from mtlrun._terminal import say, show
 from mtlrun.core.files import write_whole
+from mtlrun.reports.against import Asked, compare
+from mtlrun.reports.counterparts import known_tables
 from mtlrun.reports.documents import Format, grids_as, tables_as
 from mtlrun.reports.measures import Split
 from mtlrun.reports.results import tables_of
@@ -46,10 +49,25 @@ def report_command(words: Sequence[str]) -> int:
         show(parser.format_help())
         return 0
     asked = parser.parse_args(list(words))
+    if asked.against is not None and asked.against not in known_tables():
+        return _list_papers(asked.against)
     collection = collect(asked.folders or [Path("outputs")])
     for remark in collection.remarks():
         say(f"mtlrun: {remark}")
     _write(_document(asked, collection), asked)
+    return 0
+
+
+def _list_papers(name: str) -> int:
+    """Prints the tables that there are; ValueError where another was asked for."""
+    known = known_tables()
+    if name != "list":
+        raise ValueError(
+            f"`--against` should be `list` or a table of a paper: {', '.join(known)}. Found "
+            f"`{name}`.{did_you_mean(name, known)}"
+        )
+    for own in known:
+        show(own)
     return 0
 
 
@@ -63,6 +81,10 @@ def _document(asked: argparse.Namespace, collection: Collection) -> str:
     width = shutil.get_terminal_size().columns if watched else PLAIN_WIDTH
     if asked.test is not None:
         grids = compare_rows(tables, *asked.test)
+        return grids_as(asked.format, grids, width=width, colour=watched)
+    if asked.against is not None:
+        how = Asked(asked.select, asked.groups_chosen_on, asked.tolerance)
+        grids = [compare(asked.against, tables, how)]
         return grids_as(asked.format, grids, width=width, colour=watched)
     return tables_as(asked.format, tables, width=width, colour=watched)
 
@@ -99,4 +121,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="ROW",
         help="Welch's test between two rows, named as in the table",
     )
+    add("--against", metavar="TABLE", help="a paper's table, as dsmtl/table2, or `list`")
+    add(
+        "--tolerance", type=float, default=0.05, metavar="SHARE",
+        help="of a paper's number that has no deviation; default: 0.05",
+    )  # fmt: skip
     return parser

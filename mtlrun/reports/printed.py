@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from mtlrun.reports.aggregates import Directions
@@ -128,14 +129,7 @@ def absolute(cells: Sequence[Printed]) -> list[Printed]:
         for cell in cells
         if cell.method in ("STL", "Single Task") and not cell.is_delta
     }
-    found = []
-    for cell in cells:
-        own = single.get((cell.dataset, cell.task, cell.metric))
-        if cell.is_delta and own is not None and cell.higher_is_better is not None:
-            value = own.value + (cell.value if cell.higher_is_better else -cell.value)
-            cell = replace(cell, text=repr(value), is_delta=False)
-        found.append(cell)
-    return found
+    return [_added(cell, single.get((cell.dataset, cell.task, cell.metric))) for cell in cells]
 
 
 def scores_of_rows(
@@ -160,6 +154,13 @@ def directions_of_rows(cells: Iterable[Printed], dataset: str) -> Directions:
         if cell.task not in OVER_TASKS and cell.dataset == dataset:
             found.setdefault(cell.task, {})[cell.metric] = bool(cell.higher_is_better)
     return found
+
+
+def _added(cell: Printed, single: Printed | None) -> Printed:
+    if not cell.is_delta or single is None:
+        return cell
+    value = single.value + (cell.value if cell.higher_is_better else -cell.value)
+    return replace(cell, text=repr(value), is_delta=False)
 
 
 def _cell(row: Mapping[str, str]) -> Printed:
@@ -187,6 +188,7 @@ def _corrected(cell: Printed, noted: Sequence[Misprint]) -> Printed:
     return cell
 
 
+@cache
 def _rows(paper: str) -> list[dict[str, str]]:
     return _read(FOLDER / f"{paper}.csv")
 

@@ -110,3 +110,16 @@ def test_five_hundred_runs_are_reported_in_two_seconds_without_torch(tmp_path: P
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 50 * 6 + 1
     assert float(done.stderr.splitlines()[-1]) < 2
+
+
+def test_a_papers_table_stands_beside_ours(outputs: Path) -> None:
+    code, out, err = report(outputs, "--against", "dsmtl/table2", "--format", "md")
+    assert (code, err) == (0, "")
+    assert "| HPS: paper | 54.48 |" in out
+    assert "| hps, n=3: ours | 55.00 \u00b1 2.50 |" in out
+    assert "rows without a counterpart: Cross-stitch" in out
+    code, out, _ = report("--against", "list")
+    assert (code, out.split()[:2]) == (0, ["dsmtl/table1", "dsmtl/table2"])
+    code, _, err = report(outputs, "--against", "dsmtl/table22")
+    assert code == 2
+    assert "Did you mean `dsmtl/table2`" in err
