@@ -14,6 +14,7 @@ from mtlrun.reports.against import Asked, compare
 from mtlrun.reports.counterparts import known_tables
 from mtlrun.reports.documents import Format, grids_as, tables_as
 from mtlrun.reports.measures import Split
+from mtlrun.reports.page import to_page
 from mtlrun.reports.results import tables_of
 from mtlrun.reports.runs import Collection, collect
 from mtlrun.reports.significance import compare_rows
@@ -51,6 +52,8 @@ def report_command(words: Sequence[str]) -> int:
     asked = parser.parse_args(list(words))
     if asked.against is not None and asked.against not in known_tables():
         return _list_papers(asked.against)
+    if asked.html:
+        asked.format, asked.out = "html", asked.out or Path("report.html")
     collection = collect(asked.folders or [Path("outputs")])
     for remark in collection.remarks():
         say(f"mtlrun: {remark}")
@@ -77,15 +80,18 @@ def _document(asked: argparse.Namespace, collection: Collection) -> str:
     )
     for remark in remarks:
         say(f"mtlrun: {remark}")
-    watched = sys.stdout.isatty() and asked.out is None
-    width = shutil.get_terminal_size().columns if watched else PLAIN_WIDTH
+    beside = []
     if asked.test is not None:
-        grids = compare_rows(tables, *asked.test)
-        return grids_as(asked.format, grids, width=width, colour=watched)
+        beside += compare_rows(tables, *asked.test)
     if asked.against is not None:
         how = Asked(asked.select, asked.groups_chosen_on, asked.tolerance)
-        grids = [compare(asked.against, tables, how)]
-        return grids_as(asked.format, grids, width=width, colour=watched)
+        beside.append(compare(asked.against, tables, how))
+    if asked.format == "html":
+        return to_page(tables, beside, [*collection.remarks(), *remarks])
+    watched = sys.stdout.isatty() and asked.out is None
+    width = shutil.get_terminal_size().columns if watched else PLAIN_WIDTH
+    if beside:
+        return grids_as(asked.format, beside, width=width, colour=watched)
     return tables_as(asked.format, tables, width=width, colour=watched)
 
 
@@ -108,7 +114,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("folders", nargs="*", type=Path, metavar="FOLDERS", help="default: outputs")
-    add("--format", choices=get_args(Format), default="terminal", help="default: terminal")
+    add(
+        "--format",
+        choices=(*get_args(Format), "html"),
+        default="terminal",
+        help="default: terminal",
+    )
+    add(
+        "--html", action="store_true", help="one page with figures: --format html --out report.html"
+    )
     add("--out", type=Path, metavar="PATH", help="write to a file instead of stdout")
     add("--select", choices=get_args(Split), default="test", help="whose scores; default: test")
     add(

@@ -123,3 +123,19 @@ def test_a_papers_table_stands_beside_ours(outputs: Path) -> None:
     code, _, err = report(outputs, "--against", "dsmtl/table22")
     assert code == 2
     assert "Did you mean `dsmtl/table2`" in err
+
+
+def test_a_page_is_written_with_figures_and_the_papers_table(outputs: Path, tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    words = [str(outputs), "--html", "--out", str(path), "--against", "dsmtl/table2"]
+    script = (
+        f"import sys; from mtlrun.cli import main; assert main(['report', *{words!r}]) == 0; "
+        "assert not {'torch', 'hydra', 'matplotlib', 'numpy'} & set(sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    page = path.read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>")
+    assert "dsmtl/table2 beside ours" in page
