@@ -8,6 +8,7 @@ from typing import Any
 # and those of caches.
 WITHOUT_CONSEQUENCE = (
     "outputs", "store", "folder", "dry_run", "phase", "logger", "seed", "launcher", "experiment",
+    "row", "setting", "miniature", "sweep",
     "trainer.device", "trainer.num_workers", "trainer.log_every", "trainer.checkpoint_every",
     "trainer.checkpoint_seconds", "data.root", "data.path", "data.cache", "data.cache_dir",
 )  # fmt: skip

@@ -103,8 +103,8 @@ def curves(lines: Sequence[Line], *, label: str) -> str:
     for line in lines:
         known = [(x, y) for x, y in line.points if math.isfinite(y)]
         if len(known) == 1:
-            x, y = place(*known[0]).split(",")
-            parts.append(f'<circle cx="{x}" cy="{y}" r="2.5" style="fill:{colour(line.row)}"/>')
+            cx, cy = place(*known[0]).split(",")
+            parts.append(f'<circle cx="{cx}" cy="{cy}" r="2.5" style="fill:{colour(line.row)}"/>')
         elif known:
             where = " ".join(place(x, y) for x, y in known)
             dash = "1 4" if line.is_val else DASHES[line.row // NUM_COLOURS % len(DASHES)]
