@@ -1,7 +1,8 @@
 """Settings of runs: which count, which differ, and how to name them."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 # They change where and how fast a run is, not what comes out of it: those of the engine's record,
@@ -13,6 +14,7 @@ WITHOUT_CONSEQUENCE = (
     "trainer.checkpoint_seconds", "data.root", "data.path", "data.cache", "data.cache_dir",
 )  # fmt: skip
 BUDGET = ("trainer.epochs", "trainer.steps_per_epoch", "trainer.eval_batches")
+_SKIPPED = frozenset(WITHOUT_CONSEQUENCE)
 ABSENT = "absent"
 Settings = Mapping[str, str]
 
@@ -23,11 +25,9 @@ def settings_of(config: Mapping[str, Any]) -> dict[str, str]:
     Args:
         config: Of a run, nested, resolved.
     """
-    return {
-        key: json.dumps(value, sort_keys=True)
-        for key, value in _flat(config)
-        if not any(key == name or key.startswith(f"{name}.") for name in WITHOUT_CONSEQUENCE)
-    }
+    found: dict[str, str] = {}
+    _put_flat(config, "", found)
+    return found
 
 
 def differing(settings: Sequence[Settings]) -> list[str]:
@@ -68,10 +68,19 @@ def _is_implied(path: str, targets: Sequence[str], settings: Sequence[Settings])
     return False
 
 
-def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _put_flat(value: Mapping[str, Any], prefix: str, found: dict[str, str]) -> None:
     for key, own in value.items():
         path = f"{prefix}{key}"
-        if isinstance(own, Mapping):
-            yield from _flat(own, f"{path}.")
+        if path in _SKIPPED:
+            continue
+        if isinstance(own, dict):
+            _put_flat(own, f"{path}.", found)
+        elif isinstance(own, list):
+            found[path] = json.dumps(own, sort_keys=True)
         else:
-            yield path, own
+            found[path] = _scalar(own)
+
+
+@lru_cache(maxsize=4096, typed=True)
+def _scalar(value: Any) -> str:
+    return json.dumps(value)

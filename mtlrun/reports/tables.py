@@ -251,12 +251,15 @@ def _without_copies(runs: Sequence[Run], remarks: list[str]) -> list[Run]:
 
 def _label(rows: Sequence[Sequence[Run]]) -> tuple[Row, ...]:
     """Rows in order, each told from the others of its method."""
-    labelled = []
-    for runs in rows:
-        method = runs[0].method
-        same = [_of_row(other) for other in rows if other[0].method == method]
-        told = describe(_of_row(runs), differing(same))
-        labelled.append(Row(method, told, tuple(runs)))
+    own = [(runs[0].method, _of_row(runs)) for runs in rows]
+    paths = {
+        method: differing([settings for other, settings in own if other == method])
+        for method in dict.fromkeys(method for method, _ in own)
+    }
+    labelled = [
+        Row(method, describe(settings, paths[method]), tuple(runs))
+        for runs, (method, settings) in zip(rows, own, strict=True)
+    ]
     return tuple(sorted(labelled, key=lambda row: (row.method != "single_task", row.label)))
 
 
