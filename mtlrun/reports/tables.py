@@ -11,6 +11,7 @@ from mtlrun.reports.runs import Run
 
 _OF_DATA = ("data.", "backbone.")
 _OWN_SPLIT = "data.split_seed"
+MOST_COPIES = 3
 
 
 @dataclass(frozen=True)
@@ -142,13 +143,13 @@ def group_runs(runs: Iterable[Run]) -> tuple[list[Group], list[str]]:
                 )
         row_key = (run.method, *own.items())
         tables.setdefault(table_key, {}).setdefault(row_key, []).append(run)
-    remarks: list[str] = []
+    copies: list[tuple[Run, Run]] = []
     groups = []
     for table in tables.values():
         rows = [part for row in table.values() for part in _by_split(row)]
-        kept = [_without_copies(row, remarks) for row in rows]
+        kept = [_without_copies(row, copies) for row in rows]
         groups.append(Group(_shared(kept[0][0]), _label(kept)))
-    return groups, remarks
+    return groups, _of_copies(copies)
 
 
 def tell_apart(groups: Sequence[Group]) -> list[str]:
@@ -231,7 +232,7 @@ def _by_split(runs: Sequence[Run]) -> list[list[Run]]:
     ]
 
 
-def _without_copies(runs: Sequence[Run], remarks: list[str]) -> list[Run]:
+def _without_copies(runs: Sequence[Run], copies: list[tuple[Run, Run]]) -> list[Run]:
     kept: dict[int, Run] = {}
     for run in runs:
         other = kept.setdefault(run.seed, run)
@@ -243,10 +244,22 @@ def _without_copies(runs: Sequence[Run], remarks: list[str]) -> list[Run]:
                 f"settings and other scores in {other.folder} and {run.folder}. Name the folders "
                 f"that count, or move one away."
             )
-        remarks.append(
-            f"left out {run.folder}: a copy of {other.folder}, with the same seed and scores"
-        )
+        copies.append((run, other))
     return [kept[seed] for seed in sorted(kept)]
+
+
+def _of_copies(copies: Sequence[tuple[Run, Run]]) -> list[str]:
+    """A line for each of a few, one line for many."""
+    if len(copies) > MOST_COPIES:
+        run, other = copies[0]
+        return [
+            f"left out {len(copies)} folders with the settings, seed and scores of others, such as "
+            f"{run.folder}: a copy of {other.folder}"
+        ]
+    return [
+        f"left out {run.folder}: a copy of {other.folder}, with the same seed and scores"
+        for run, other in copies
+    ]
 
 
 def _label(rows: Sequence[Sequence[Run]]) -> tuple[Row, ...]:

@@ -112,6 +112,9 @@ def test_other_data_stand_in_only_where_that_is_said() -> None:
     table = only([run(content("single_task", NYUV2, data="scenes"))])
     grid = compare("dsmtl/table2", [table], ASKED)
     assert any("no runs of data=nyuv2: scenes stands in" in note for note in grid.notes)
+    toy = only([run(content("vstl", {"a": {"accuracy": 0.8}}, data="toy"))])  # it has no shares
+    beside = compare("vmtl/c5", [toy], ASKED)
+    assert lines(beside, "VSTL, train split 5%")[1]["Avg. Accuracy (%)"].text == "80.0"
     unlike = only([run(content("single_task", {"a": {"accuracy": 1.0}}, data="toy"))])
     with pytest.raises(ValueError, match="There should be runs for a row of dsmtl/table2"):
         compare("dsmtl/table2", [unlike], ASKED)

@@ -160,6 +160,8 @@ def test_a_seed_that_is_there_twice_is_named_or_refused() -> None:
     (table,), remarks = tables_of([first, copy])
     assert table.rows[0].seeds == (0,)
     assert "a copy of" in remarks[0]
+    _, remarks = tables_of([first, *[run(result("hps", 0, SINGLE)) for _ in range(5)]])
+    assert remarks[0].startswith("left out 5 folders")
     other = run(result("hps", 0, scaled(SINGLE, 1.1)))
     with pytest.raises(ValueError, match="seed 0 of hps"):
         tables_of([first, other])
