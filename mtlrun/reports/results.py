@@ -14,6 +14,7 @@ from mtlrun.reports.aggregates import (
     safeness,
     total,
 )
+from mtlrun.reports.grouped import Group, budget_of, directions_of, group_runs, tell_apart
 from mtlrun.reports.measures import (
     Result,
     Split,
@@ -27,16 +28,11 @@ from mtlrun.reports.runs import Run
 from mtlrun.reports.tables import (
     Cell,
     Column,
-    Group,
     ResultTable,
     Row,
-    budget_of,
     cell_of,
-    directions_of,
-    group_runs,
     row_means,
     row_scores,
-    tell_apart,
 )
 
 DELTA_M = Column("", "delta_m (%)", True, "percent")
