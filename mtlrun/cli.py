@@ -35,6 +35,7 @@ usage: mtlrun [KEY=VALUE ...]           run (finished work is reused, interrupte
        mtlrun config [KEY=VALUE ...]    check and print the configuration; run nothing
        mtlrun solve FILE --groups M     the best groups by an affinity in a file; solve --help
        mtlrun data NAME [--check]       what a dataset's files are like; data --help
+       mtlrun report [FOLDERS]          tables of finished runs, beside the papers'; report --help
        mtlrun --help | --version
 
 examples:
@@ -54,6 +55,7 @@ CODES = {
     "mtlrun._config_check.ConfigError": 2,
     "mtlrun.core.data.DataError": 3,
     "mtlrun.core.method.DivergedError": 4,
+    "mtlrun.reports.runs.NoRunsError": 3,
 }
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
@@ -101,7 +103,7 @@ def _hear(log: logging.Logger) -> None:
 
 
 def _dispatch(words: Sequence[str]) -> int:
-    if words[:1] in (["solve"], ["data"]):  # they have a help of their own
+    if words[:1] in (["solve"], ["data"], ["report"]):  # they have a help of their own
         return COMMANDS[words[0]](words[1:])
     if "--help" in words or "-h" in words:
         show(HELP.format(kinds=", ".join(LISTED)))
@@ -157,6 +159,13 @@ def _data(words: Sequence[str]) -> int:
     from mtlrun._data_command import data_command
 
     return data_command(words)
+
+
+def _report(words: Sequence[str]) -> int:
+    """Tables of finished runs."""
+    from mtlrun._report_command import report_command
+
+    return report_command(words)
 
 
 def _run(words: Sequence[str]) -> int:
@@ -303,4 +312,5 @@ COMMANDS: Mapping[str, Callable[[Sequence[str]], int]] = {
     "config": _config,
     "solve": _solve,
     "data": _data,
+    "report": _report,
 }

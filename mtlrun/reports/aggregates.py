@@ -139,6 +139,20 @@ def total(scores: Scores, leading: Mapping[str, str]) -> float | None:
     return math.fsum(known) if len(known) == len(values) else None
 
 
+def average(scores: Scores, leading: Mapping[str, str]) -> float | None:
+    """Mean over tasks of their leading metric, as the last column of VMTL's tables.
+
+    Args:
+        scores: By task, by metric.
+        leading: The metric of each task that counts.
+
+    Returns:
+        The mean; None where there is no `total`.
+    """
+    summed = total(scores, leading)
+    return None if summed is None else summed / len(leading)
+
+
 def mean_and_std(values: Sequence[float | None]) -> tuple[float | None, float | None]:
     """Mean and sample standard deviation; (None, None) where a value is missing, no deviation of one."""
     known = [value for value in values if value is not None]
