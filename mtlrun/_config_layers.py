@@ -99,8 +99,12 @@ class Layers:
 def session(conf: Path) -> Iterator[Any]:
     """Hydra's configuration loader for a folder; in this block layers can be loaded.
 
-    Hydra 1.4 warns of the `version_base` that 1.3 asks for.
+    Such a block in another of the same folder shares what that has loaded. Hydra 1.4 warns of the
+    `version_base` that 1.3 asks for.
     """
+    if GlobalHydra.instance().is_initialized():
+        yield GlobalHydra.instance().config_loader()
+        return
     minor = tuple(int(part) for part in hydra.__version__.split(".")[:2])
     base = {"version_base": "1.3"} if minor < (1, 4) else {}
     _composed.cache_clear()
@@ -123,6 +127,7 @@ def _composed(words: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, str]]:
     found = OmegaConf.to_container(config.hydra.runtime.choices)
     with open_dict(config):
         del config["hydra"]
+        config.pop("sweep", None)  # an experiment's table, read from its file
     loaded = OmegaConf.to_container(config, resolve=False)
     assert isinstance(found, dict)
     assert isinstance(loaded, dict)

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +18,8 @@ from mtlrun._config_check import ConfigError, Factory, read_target, read_value
 from mtlrun._config_folder import folder_name
 from mtlrun._config_layers import Layers, session
 from mtlrun._config_overrides import Value
+from mtlrun._experiment import key_of, stack
+from mtlrun._experiment_words import expand_table, split_selectors, unfold
 from mtlrun.engine.settings import RunSetup
 
 GIVEN = {"backbone": 1, "optimizer": 1}  # arguments that only a run can give: inputs, parameters
@@ -32,6 +34,9 @@ TOP: Mapping[str, Any] = {
     "outputs": Path,
     "store": Path | Literal[False] | None,
     "folder": Path | None,
+    "row": str | None,
+    "setting": str | None,
+    "miniature": bool,
 }
 
 
@@ -47,6 +52,7 @@ class Composed:
         built: What could be built without reading data, by group.
         top: The values that belong to no group, in the types of a run's setup.
         set_keys: Groups and values that the command line set.
+        unresolved: The configuration before resolution.
     """
 
     values: Mapping[str, Any]
@@ -56,6 +62,15 @@ class Composed:
     built: Mapping[str, Any]
     top: Mapping[str, Any]
     set_keys: tuple[str, ...] = ()
+    unresolved: Mapping[str, Any] = field(default_factory=dict)
+
+    def place(self, seed: int) -> tuple[Path, dict[str, Any]]:
+        """The folder and the resolved values of the same run with another seed."""
+        folder = self.folder if self.top["folder"] else self.folder.parent / f"seed{seed}"
+        values = _resolved({**self.unresolved, "seed": seed})
+        if "root" in self.values["data"]:
+            values["data"]["root"] = self.values["data"]["root"]
+        return folder, values
 
 
 def compose(
@@ -64,7 +79,7 @@ def compose(
     """The configuration of a command line, recipe included.
 
     What wins, from weak to strong: the defaults of conf/config.yaml, a method's own defaults, the
-    recipe, the experiment, the command line. A file that a stronger one chooses for a group begins
+    recipe, the experiment, the words of its row (see _experiment.py), the command line. A file that a stronger one chooses for a group begins
     from its own values: those that the recipe has for another file of the group do not apply.
 
     Args:
@@ -78,17 +93,25 @@ def compose(
     """
     conf = conf or conf_folder()
     problems: list[str] = []
+    unfolded = unfold(words, conf)
     try:
         with session(conf):
-            layers = Layers.of(words, conf, problems)
+            layers = Layers.of(unfolded.words, conf, problems)
             base = layers.load(values=False)
             values = [v for v in layers.values if not _report(v, base, layers.groups, problems)]
             layers = replace(layers, values=tuple(values))
-            choices, changed = layers.choices(), layers.changed()
-            config, before = _resolved(layers.load()), _resolved(base)
+            own = [value for value in values if value.key in unfolded.given]
+            choices = layers.choices()
+            changed = {g: o for g, o in layers.changed().items() if g in unfolded.given}
+            unresolved = layers.load()
+            config = _resolved(unresolved)
+            if unfolded.row:  # what the command line changes, it changes of a row
+                chosen = [word for word in words if key_of(word) in layers.chosen]
+                base = Layers.of(stack([unfolded.row, chosen]), conf, []).load()
+            before = _resolved(base)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError([*problems, " ".join(str(error).split())]) from error
-    name = folder_name(config, changed, [v.key for v in values], before=before)
+    name = folder_name(config, changed, [v.key for v in own], before=before)
     if data_root is not None and config["data"].get("root", "") is None:
         config["data"]["root"] = str(data_root / choices["data"])
     top, factories, built = _check(config, layers.groups, problems)
@@ -103,7 +126,8 @@ def compose(
         top["outputs"] / choices["data"] / choices["method"] / name / f"seed{top['seed']}"
     )
     set_keys = (*layers.chosen, *(value.key for value in values))
-    return Composed(config, choices, folder, factories, built, top, set_keys)
+    set_keys = tuple(key for key in set_keys if key in unfolded.given)
+    return Composed(config, choices, folder, factories, built, top, set_keys, unresolved)
 
 
 def build(composed: Composed) -> RunSetup:
@@ -142,8 +166,11 @@ def build(composed: Composed) -> RunSetup:
 
 def expand(words: Sequence[str], *, conf: Path | None = None) -> list[list[str]]:
     """The command lines of a sweep, one a run."""
-    with session(conf or conf_folder()) as config_loader:
-        return overrides_of.expand(words, config_loader)
+    conf = conf or conf_folder()
+    selectors, others = split_selectors(words)
+    with session(conf) as config_loader:
+        lines = overrides_of.expand(others, config_loader)
+    return [run for line in lines for run in expand_table([*line, *selectors], conf)]
 
 
 def to_yaml(composed: Composed) -> str:

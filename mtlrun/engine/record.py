@@ -19,7 +19,7 @@ from mtlrun.engine.files import link_or_copy, read_json, write_json, write_text
 _WITHOUT_CONSEQUENCE = (
     "outputs", "store", "folder", "dry_run", "phase", "logger",
     "trainer.device", "trainer.num_workers", "trainer.log_every", "trainer.checkpoint_every",
-    "trainer.checkpoint_seconds", "data.root", "data.path",
+    "trainer.checkpoint_seconds", "data.root", "data.path", "row", "setting", "miniature",
 )  # fmt: skip
 
 
