@@ -1,7 +1,6 @@
 """Composes a run's configuration, checks it against the constructors, and builds from it."""
 
-import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -16,9 +15,8 @@ from mtlrun import _config_overrides as overrides_of
 from mtlrun._catalogue import conf_folder, did_you_mean
 from mtlrun._config_check import ConfigError, Factory, read_target, read_value
 from mtlrun._config_folder import folder_name
-from mtlrun._config_layers import Layers, session
+from mtlrun._config_layers import Layers, session, without_own
 from mtlrun._config_overrides import Value
-from mtlrun._experiment import key_of, stack
 from mtlrun._experiment_words import expand_table, split_selectors, unfold
 from mtlrun.engine.settings import RunSetup
 
@@ -102,16 +100,12 @@ def compose(
             layers = replace(layers, values=tuple(values))
             own = [value for value in values if value.key in unfolded.given]
             choices = layers.choices()
-            changed = {g: o for g, o in layers.changed().items() if g in unfolded.given}
             unresolved = layers.load()
             config = _resolved(unresolved)
-            if unfolded.row:  # what the command line changes, it changes of a row
-                chosen = [word for word in words if key_of(word) in layers.chosen]
-                base = Layers.of(stack([unfolded.row, chosen]), conf, []).load()
-            before = _resolved(base)
+            changed, before = without_own(layers, unfolded, base, conf)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError([*problems, " ".join(str(error).split())]) from error
-    name = folder_name(config, changed, [v.key for v in own], before=before)
+    name = folder_name(config, changed, [v.key for v in own], before=_resolved(before))
     if data_root is not None and config["data"].get("root", "") is None:
         config["data"]["root"] = str(data_root / choices["data"])
     top, factories, built = _check(config, layers.groups, problems)
@@ -158,7 +152,7 @@ def build(composed: Composed) -> RunSetup:
         method=built["method"],
         solver=built["solver"],
         trainer=built["trainer"],
-        logger=functools.partial(_track, factories["logger"]) if "logger" in factories else None,
+        logger=_make_tracker(composed) if "logger" in factories else None,
         set_keys=composed.set_keys,
         **{k: top[k] for k in ("seed", "phase", "plan", "affinity", "select_on", "dry_run")},
     )
@@ -271,7 +265,16 @@ def _build_early(factory: Factory, problems: list[str]) -> dict[str, Any]:
         return {}
 
 
-def _track(factory: Factory, config: Mapping[str, Any], folder: Path) -> Any:
-    tracker = factory()
-    tracker.start(config, folder)
-    return tracker
+def _make_tracker(composed: Composed) -> Callable[[Mapping[str, Any], Path], Any]:
+    """Starts a tracker, of the group of the experiment where it has groups and none was named."""
+    factory, choices = composed.factories["logger"], composed.choices
+    if factory.arguments.get("group", "") is None:
+        group = choices.get("experiment") or f"{choices['data']}/{choices['method']}"
+        factory = replace(factory, arguments={**factory.arguments, "group": group})
+
+    def start(config: Mapping[str, Any], folder: Path) -> Any:
+        tracker = factory()
+        tracker.start(config, folder)
+        return tracker
+
+    return start

@@ -103,14 +103,14 @@ def test_slurm_gives_sbatch_its_settings(tmp_path: Path, monkeypatch: pytest.Mon
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     launcher = Slurm(
-        folder=tmp_path / "jobs", partition="long", timeout=90, gpus=2, array_parallelism=7,
+        folder=tmp_path / "jobs", partition="long", timeout=90, gpus=2, array_parallelism=2,
         additional={"nice": 5},
     )  # fmt: skip
     jobs = [Job((str(k),), tmp_path / f"{k}.log") for k in range(3)]
     assert len(launcher.start(jobs)) == 3
     text = (tmp_path / "submitted").read_text()
     for line in (
-        "--array=0-2%7", "--partition=long", "--time=90", "--gpus-per-node=2", "--nice=5",
+        "--array=0-2%2", "--partition=long", "--time=90", "--gpus-per-node=2", "--nice=5",
         "--signal=USR2@120", "--cpus-per-task=4",
     ):  # fmt: skip
         assert line in text
