@@ -78,7 +78,7 @@ class Sweep:
     command: Sequence[str] = (sys.executable, "-m", "mtlrun")
 
     def run(self) -> int:
-        """0, or 1 if a run failed.
+        """0, or 1 if a run failed, was ended from outside or was not begun.
 
         Raises:
             Interrupted: If a signal came; the runs that were on their way have saved checkpoints.
@@ -94,7 +94,7 @@ class Sweep:
                         state.started.kill()
                 raise
             self._print(states)
-        return 1 if any(state.has_failed for state in states) else 0
+        return 0 if all(state.outcome in ("done", "reused") for state in states) else 1
 
     def _say_plan(self, states: Sequence[_State]) -> None:
         num_done = sum(state.is_over for state in states)

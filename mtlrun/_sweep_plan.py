@@ -2,19 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import yaml
 
+from mtlrun import config
 from mtlrun._catalogue import conf_folder, did_you_mean, options
 from mtlrun._config_check import ConfigError, read_target, read_value
 from mtlrun._experiment import key_of
 from mtlrun._launch import Launcher
 from mtlrun._sweep import Planned, Sweep
 from mtlrun.engine.record import differences
-
-if TYPE_CHECKING:
-    from mtlrun.config import Composed
 
 LAUNCHER = "hydra/launcher"  # the word; the files are in conf/launcher
 FILES = "launcher"
@@ -27,7 +25,7 @@ def _is_of_sweep(word: str) -> bool:
     return key_of(word) in OWN or key_of(word).startswith(ARGUMENTS)
 
 
-def plan(words: Sequence[str], compose: Callable[[Sequence[str]], "Composed"]) -> Sweep:
+def plan(words: Sequence[str], compose: Callable[[Sequence[str]], config.Composed]) -> Sweep:
     """The sweep of a command line.
 
     Args:
@@ -37,12 +35,10 @@ def plan(words: Sequence[str], compose: Callable[[Sequence[str]], "Composed"]) -
     Raises:
         ConfigError: With everything that is wrong with any run.
     """
-    from mtlrun import config
-
     problems: list[str] = []
     own = [word for word in words if _is_of_sweep(word)]
     launcher, on_error = _options(own, problems)
-    with config.session(conf_folder()):
+    with config.together():
         try:
             lines = config.expand([word for word in words if not _is_of_sweep(word)])
         except ConfigError as error:
@@ -56,11 +52,11 @@ def plan(words: Sequence[str], compose: Callable[[Sequence[str]], "Composed"]) -
 
 def _plan_runs(
     lines: Sequence[Sequence[str]],
-    compose: Callable[[Sequence[str]], "Composed"],
+    compose: Callable[[Sequence[str]], config.Composed],
     problems: list[str],
 ) -> list[Planned]:
     """The runs; settings that differ by the seed only are checked once."""
-    known: dict[tuple[str, ...], Composed | None] = {}
+    known: dict[tuple[str, ...], config.Composed | None] = {}
     runs = []
     for line in lines:
         seeds = [word for word in line if key_of(word) == "seed"]

@@ -1,6 +1,7 @@
 """Composes a run's configuration, checks it against the constructors, and builds from it."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -165,6 +166,13 @@ def expand(words: Sequence[str], *, conf: Path | None = None) -> list[list[str]]
     with session(conf) as config_loader:
         lines = overrides_of.expand(others, config_loader)
     return [run for line in lines for run in expand_table([*line, *selectors], conf)]
+
+
+@contextlib.contextmanager
+def together() -> Iterator[None]:
+    """What is composed in this block shares the files that were loaded."""
+    with session(conf_folder()):
+        yield
 
 
 def to_yaml(composed: Composed) -> str:

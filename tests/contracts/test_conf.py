@@ -58,7 +58,7 @@ def test_every_tables_last_row_composes(name: str, miniature: bool) -> None:
 @pytest.mark.parametrize("miniature", [False, True])
 @pytest.mark.parametrize("name", TABLES)
 def test_every_tables_every_row_composes(name: str, miniature: bool) -> None:
-    with config.session(conf_folder()):
+    with config.together():
         _compose(name, TABLES[name].cells, miniature=miniature)
 
 
