@@ -43,7 +43,6 @@ usage: mtlrun [KEY=VALUE ...]           run (finished work is reused, interrupte
 examples:
   mtlrun                                            two-minute demonstration on built-in scenes
   mtlrun trainer=smoke method=tag                   every phase of a method, in seconds
-  mtlrun method=lookahead data=ettm1 solver.num_groups=3
   mtlrun -m method=tag,lookahead seed=0,1,2         a sweep; seeds as range(0,3) too
   mtlrun -m experiment=dsmtl/table2 miniature=true  a paper's whole table, in seconds a run
   mtlrun config method=tag trainer.epochs=5         what would be run
