@@ -15,6 +15,8 @@ from omegaconf import OmegaConf, open_dict
 from mtlrun import _config_overrides as overrides_of
 from mtlrun._catalogue import options
 from mtlrun._config_overrides import Choice, Value
+from mtlrun._experiment import stack
+from mtlrun._experiment_words import Unfolded
 
 NAMED = ("data", "method")  # the groups that recipes belong to
 
@@ -99,13 +101,42 @@ class Layers:
 def session(conf: Path) -> Iterator[Any]:
     """Hydra's configuration loader for a folder; in this block layers can be loaded.
 
-    Hydra 1.4 warns of the `version_base` that 1.3 asks for.
+    Such a block in another of the same folder shares what that has loaded. Hydra 1.4 warns of the
+    `version_base` that 1.3 asks for.
     """
+    if GlobalHydra.instance().is_initialized():
+        yield GlobalHydra.instance().config_loader()
+        return
     minor = tuple(int(part) for part in hydra.__version__.split(".")[:2])
     base = {"version_base": "1.3"} if minor < (1, 4) else {}
     _composed.cache_clear()
     with hydra.initialize_config_dir(config_dir=str(conf.resolve()), job_name="mtlrun", **base):
         yield GlobalHydra.instance().config_loader()
+
+
+def without_own(
+    layers: Layers, unfolded: Unfolded, base: Mapping[str, Any], conf: Path
+) -> tuple[dict[str, str], Mapping[str, Any]]:
+    """What the name of a folder tells: the files that were chosen, and what set values change.
+
+    Args:
+        layers: Of the command line.
+        unfolded: The same with the words of its row; what those chose and set is left out.
+        base: The configuration without any values.
+        conf: Folder of configuration files.
+    """
+    if not unfolded.row:
+        return layers.changed(), base
+    of_row = Layers.of(unfolded.row, conf, []).chosen
+    given = {group: own for group, own in layers.chosen.items() if group in unfolded.given}
+    changed = {g: o for g, o in layers.changed().items() if g in given and g not in of_row}
+    changed |= {
+        group: own.option or "none"
+        for group, own in given.items()
+        if group in of_row and group not in NAMED and own != of_row[group]
+    }
+    chosen = [word for own in given.values() for word in own.words]
+    return changed, Layers.of(stack([unfolded.row, chosen]), conf, []).load()
 
 
 def _load(words: Sequence[str]) -> dict[str, Any]:
@@ -123,6 +154,7 @@ def _composed(words: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, str]]:
     found = OmegaConf.to_container(config.hydra.runtime.choices)
     with open_dict(config):
         del config["hydra"]
+        config.pop("sweep", None)  # an experiment's table, read from its file
     loaded = OmegaConf.to_container(config, resolve=False)
     assert isinstance(found, dict)
     assert isinstance(loaded, dict)

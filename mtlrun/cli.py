@@ -4,6 +4,7 @@ import contextlib
 import errno
 import logging
 import os
+import re
 import signal
 import sys
 import traceback
@@ -24,13 +25,15 @@ LISTED = {
     "methods": "method", "data": "data", "backbones": "backbone", "weightings": "weighting",
     "solvers": "solver", "optimizers": "optimizer", "schedulers": "scheduler",
     "trainers": "trainer", "loggers": "logger", "experiments": "experiment", "recipes": "recipe",
+    "launchers": "launcher",
 }  # fmt: skip
 HELP = """\
 mtlrun runs multi-task learning experiments: it collects how tasks affect each other, plans
 groups, trains them and reports.
 
 usage: mtlrun [KEY=VALUE ...]           run (finished work is reused, interrupted work resumed)
-       mtlrun -m [KEY=A,B ...]          run every combination, each in a process of its own
+       mtlrun -m [KEY=A,B ...]          run every combination, each in a process of its own;
+                                        hydra/launcher=joblib|slurm, gpus=0,1, on_error=stop
        mtlrun list [KIND]               what there is: {kinds}
        mtlrun config [KEY=VALUE ...]    check and print the configuration; run nothing
        mtlrun solve FILE --groups M     the best groups by an affinity in a file; solve --help
@@ -41,8 +44,8 @@ usage: mtlrun [KEY=VALUE ...]           run (finished work is reused, interrupte
 examples:
   mtlrun                                            two-minute demonstration on built-in scenes
   mtlrun trainer=smoke method=tag                   every phase of a method, in seconds
-  mtlrun method=lookahead data=ettm1 solver.num_groups=3
   mtlrun -m method=tag,lookahead seed=0,1,2         a sweep; seeds as range(0,3) too
+  mtlrun -m experiment=dsmtl/table2 miniature=true  a paper's whole table, in seconds a run
   mtlrun config method=tag trainer.epochs=5         what would be run
 
 Results go to outputs/<data>/<method>/<settings>/seed<k>/ and, as a table, to stdout; progress and
@@ -50,6 +53,7 @@ errors go to stderr. Datasets are looked for in $MTLRUN_DATA/<data>. MTLRUN_DEBU
 traceback of every error. Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 data missing or
 corrupt, 4 diverged, 130 and 143 interrupted.
 """
+OF_SWEEPS = re.compile(r"(hydra/launcher|hydra\.launcher\.\w+|gpus|on_error)=")
 # By name, so that telling errors apart imports no torch.
 CODES = {
     "mtlrun._config_check.ConfigError": 2,
@@ -208,24 +212,20 @@ def _demonstrate() -> int:
 
 def _sweep(words: Sequence[str]) -> int:
     """Runs every combination; all are checked before the first begins."""
-    from mtlrun import config
-    from mtlrun._sweep import Planned, run_all
-
-    planned: list[Planned] = []
-    problems: list[str] = []
-    for own in config.expand(words):
-        try:
-            planned.append(Planned(tuple(own), _compose(own).folder))
-        except ConfigError as error:
-            problems += error.problems
+    problems = _misused(words)
     if problems:
-        raise ConfigError(list(dict.fromkeys(problems)))
-    return run_all(planned)
+        raise ConfigError(problems)
+    from mtlrun._sweep_plan import plan
+
+    return plan(words, _compose).run()
 
 
 def _compose(words: Sequence[str]) -> "Composed":
     """The checked configuration of a command line; ConfigError with everything that is wrong."""
     problems = _misused(words)
+    misplaced = [word for word in words if OF_SWEEPS.match(word)]
+    problems += [f"`{word}` says how a sweep is run. Add -m, or remove it." for word in misplaced]
+    words = [word for word in words if word not in misplaced]
     settings = [word for word in words if ("=" in word and word[0] != "-") or word[:1] == "~"]
     if problems and not settings:
         raise ConfigError(problems)
@@ -253,7 +253,8 @@ def _misused(words: Sequence[str]) -> list[str]:
                 f"--help and --version."
             )
         elif "=" not in word and word[:1] != "~" and before[:1] != "-":
-            chosen = [f"`{group}={word}`" for group in LISTED.values() if word in options(group)]
+            found = [group for group in LISTED.values() if word in options(group)]
+            chosen = [f"`{'hydra/' * (group == 'launcher')}{group}={word}`" for group in found]
             near = f" Did you mean {' or '.join(chosen)}?" if chosen else ""
             problems.append(
                 f"`{word}` should be a setting, written KEY=VALUE, or a command "

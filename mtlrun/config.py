@@ -1,8 +1,8 @@
 """Composes a run's configuration, checks it against the constructors, and builds from it."""
 
-import functools
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,8 +16,9 @@ from mtlrun import _config_overrides as overrides_of
 from mtlrun._catalogue import conf_folder, did_you_mean
 from mtlrun._config_check import ConfigError, Factory, read_target, read_value
 from mtlrun._config_folder import folder_name
-from mtlrun._config_layers import Layers, groups_of, session
+from mtlrun._config_layers import Layers, groups_of, session, without_own
 from mtlrun._config_overrides import Value
+from mtlrun._experiment_words import expand_table, split_selectors, unfold
 from mtlrun.engine.settings import RunSetup
 
 GIVEN = {"backbone": 1, "optimizer": 1}  # arguments that only a run can give: inputs, parameters
@@ -32,6 +33,9 @@ TOP: Mapping[str, Any] = {
     "outputs": Path,
     "store": Path | Literal[False] | None,
     "folder": Path | None,
+    "row": str | None,
+    "setting": str | None,
+    "miniature": bool,
 }
 
 
@@ -47,6 +51,7 @@ class Composed:
         built: What could be built without reading data, by group.
         top: The values that belong to no group, in the types of a run's setup.
         set_keys: Groups and values that the command line set.
+        unresolved: The configuration before resolution.
     """
 
     values: Mapping[str, Any]
@@ -56,6 +61,15 @@ class Composed:
     built: Mapping[str, Any]
     top: Mapping[str, Any]
     set_keys: tuple[str, ...] = ()
+    unresolved: Mapping[str, Any] = field(default_factory=dict)
+
+    def place(self, seed: int) -> tuple[Path, dict[str, Any]]:
+        """The folder and the resolved values of the same run with another seed."""
+        folder = self.folder if self.top["folder"] else self.folder.parent / f"seed{seed}"
+        values = _resolved({**self.unresolved, "seed": seed})
+        if "root" in self.values["data"]:
+            values["data"]["root"] = self.values["data"]["root"]
+        return folder, values
 
 
 def compose(
@@ -64,7 +78,7 @@ def compose(
     """The configuration of a command line, recipe included.
 
     What wins, from weak to strong: the defaults of conf/config.yaml, a method's own defaults, the
-    recipe, the experiment, the command line. A file that a stronger one chooses for a group begins
+    recipe, the experiment, the words of its row (see _experiment.py), the command line. A file that a stronger one chooses for a group begins
     from its own values: those that the recipe has for another file of the group do not apply.
 
     Args:
@@ -78,17 +92,21 @@ def compose(
     """
     conf = conf or conf_folder()
     problems: list[str] = []
+    unfolded = unfold(words, conf)
     try:
         with session(conf):
-            layers = Layers.of(words, conf, problems)
+            layers = Layers.of(unfolded.words, conf, problems)
             base = layers.load(values=False)
             values = [v for v in layers.values if not _report(v, base, layers.groups, problems)]
             layers = replace(layers, values=tuple(values))
-            choices, changed = layers.choices(), layers.changed()
-            config, before = _resolved(layers.load()), _resolved(base)
+            own = [value for value in values if value.key in unfolded.given]
+            choices = layers.choices()
+            unresolved = layers.load()
+            config = _resolved(unresolved)
+            changed, before = without_own(layers, unfolded, base, conf)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError([*problems, " ".join(str(error).split())]) from error
-    name = folder_name(config, changed, [v.key for v in values], before=before)
+    name = folder_name(config, changed, [v.key for v in own], before=_resolved(before))
     if data_root is not None and config["data"].get("root", "") is None:
         config["data"]["root"] = str(data_root / choices["data"])
     top, factories, built = _check(config, layers.groups, problems)
@@ -103,7 +121,8 @@ def compose(
         top["outputs"] / choices["data"] / choices["method"] / name / f"seed{top['seed']}"
     )
     set_keys = (*layers.chosen, *(value.key for value in values))
-    return Composed(config, choices, folder, factories, built, top, set_keys)
+    set_keys = tuple(key for key in set_keys if key in unfolded.given)
+    return Composed(config, choices, folder, factories, built, top, set_keys, unresolved)
 
 
 def build(composed: Composed) -> RunSetup:
@@ -134,7 +153,7 @@ def build(composed: Composed) -> RunSetup:
         method=built["method"],
         solver=built["solver"],
         trainer=built["trainer"],
-        logger=functools.partial(_track, factories["logger"]) if "logger" in factories else None,
+        logger=_make_tracker(composed) if "logger" in factories else None,
         set_keys=composed.set_keys,
         **{k: top[k] for k in ("seed", "phase", "plan", "affinity", "select_on", "dry_run")},
     )
@@ -161,8 +180,18 @@ def setup_of(folder: Path) -> RunSetup:
 
 def expand(words: Sequence[str], *, conf: Path | None = None) -> list[list[str]]:
     """The command lines of a sweep, one a run."""
-    with session(conf or conf_folder()) as config_loader:
-        return overrides_of.expand(words, config_loader)
+    conf = conf or conf_folder()
+    selectors, others = split_selectors(words)
+    with session(conf) as config_loader:
+        lines = overrides_of.expand(others, config_loader)
+    return [run for line in lines for run in expand_table([*line, *selectors], conf)]
+
+
+@contextlib.contextmanager
+def together() -> Iterator[None]:
+    """What is composed in this block shares the files that were loaded."""
+    with session(conf_folder()):
+        yield
 
 
 def to_yaml(composed: Composed) -> str:
@@ -263,7 +292,16 @@ def _build_early(factory: Factory, problems: list[str]) -> dict[str, Any]:
         return {}
 
 
-def _track(factory: Factory, config: Mapping[str, Any], folder: Path) -> Any:
-    tracker = factory()
-    tracker.start(config, folder)
-    return tracker
+def _make_tracker(composed: Composed) -> Callable[[Mapping[str, Any], Path], Any]:
+    """Starts a tracker, of the group of the experiment where it has groups and none was named."""
+    factory, choices = composed.factories["logger"], composed.choices
+    if factory.arguments.get("group", "") is None:
+        group = choices.get("experiment") or f"{choices['data']}/{choices['method']}"
+        factory = replace(factory, arguments={**factory.arguments, "group": group})
+
+    def start(config: Mapping[str, Any], folder: Path) -> Any:
+        tracker = factory()
+        tracker.start(config, folder)
+        return tracker
+
+    return start

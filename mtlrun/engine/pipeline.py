@@ -155,19 +155,22 @@ def _write(
         record.keep_weights(group, fitted.weights)
     if illustrate is not None:
         illustrate(record.folder, result)
-    lab.track(
-        {
-            f"final/{split}/{task}/{name}": value
-            for split, by_task in result.get("scores", {}).items()
-            for task, own in by_task.items()
-            for name, value in own.items()
-        }
-    )
+    lab.track({f"final/{s}/{task}/{name}": value for s, task, name, value in _score_rows(result)})
     if lab.tracker is not None:
         for figure in sorted((record.folder / "figures").glob("*.png")):
             lab.tracker.image(figure.stem, figure)
+        lab.tracker.table("scores", ("split", "task", "metric", "value"), _score_rows(result))
     if lab.setup.phase == "all":
         write_json(record.result, result)
+
+
+def _score_rows(result: Mapping[str, Any]) -> list[tuple[str, str, str, float]]:
+    return [
+        (split, task, name, value)
+        for split, by_task in result.get("scores", {}).items()
+        for task, own in by_task.items()
+        for name, value in own.items()
+    ]
 
 
 def _with_references(lab: Workbench, record: RunRecord, done: dict[str, Any]) -> dict[str, Any]:

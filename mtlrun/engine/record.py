@@ -23,7 +23,7 @@ MAX_LENGTH = 100  # of the name of a file of weights
 _WITHOUT_CONSEQUENCE = (
     "outputs", "store", "folder", "dry_run", "phase", "logger",
     "trainer.device", "trainer.num_workers", "trainer.log_every", "trainer.checkpoint_every",
-    "trainer.checkpoint_seconds", "data.root", "data.path",
+    "trainer.checkpoint_seconds", "data.root", "data.path", "row", "setting", "miniature",
 )  # fmt: skip
 
 

@@ -38,6 +38,8 @@ def result_of(
     result: dict[str, Any] = {
         "format": 1,
         **{name: setup.choices.get(name) for name in ("data", "method", "backbone", "weighting")},
+        "experiment": setup.choices.get("experiment"),
+        **{name: setup.config.get(name) for name in ("row", "setting")},  # of the experiment
         "seed": setup.seed,
         "folder": str(setup.folder),
         "config": dict(setup.config),

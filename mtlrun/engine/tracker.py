@@ -2,7 +2,7 @@
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,12 @@ class Tracker(ABC):
         """A PNG file."""
         self._try(lambda: self.on_image(name, path))
 
+    def table(
+        self, name: str, columns: Sequence[str], rows: Sequence[Sequence[str | float]]
+    ) -> None:
+        """Rows of texts and numbers under the columns' names."""
+        self._try(lambda: self.on_table(name, columns, rows))
+
     def finish(self) -> None:
         """Called once, at the end."""
         self._try(self.on_finish)
@@ -39,6 +45,11 @@ class Tracker(ABC):
     @abstractmethod
     def on_image(self, name: str, path: Path) -> None:
         """What `image` does."""
+
+    def on_table(  # noqa: B027, as many have no tables
+        self, name: str, columns: Sequence[str], rows: Sequence[Sequence[str | float]]
+    ) -> None:
+        """What `table` does; nothing where the other place has no tables."""
 
     @abstractmethod
     def on_finish(self) -> None:

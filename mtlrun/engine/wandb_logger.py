@@ -8,13 +8,13 @@ from mtlrun.engine.tracker import Tracker
 
 
 class WandbLogger(Tracker):
-    """Sends numbers and figures to Weights & Biases, or keeps them in the run's folder for later.
+    """Sends numbers, figures and tables to Weights & Biases, or keeps them in the run's folder for later.
 
     Args:
         project: Of the runs.
         entity: User or team; None for the default one.
         mode: "offline" needs neither network nor account; `wandb sync` uploads later.
-        group: Of runs that belong together; None for none.
+        group: Of runs that belong together; None for the experiment's name, else DATA/METHOD.
         tags: Of the run.
     """
 
@@ -43,6 +43,7 @@ class WandbLogger(Tracker):
             entity=self.entity,
             mode=self.mode,
             group=self.group,
+            job_type=config.get("row"),
             tags=list(self.tags),
             name="/".join(folder.parts[-4:]),
             config=dict(config),
@@ -58,6 +59,13 @@ class WandbLogger(Tracker):
     def on_image(self, name: str, path: Path) -> None:
         """One media file."""
         self._run.log({name: self._wandb.Image(str(path))})
+
+    def on_table(
+        self, name: str, columns: Sequence[str], rows: Sequence[Sequence[str | float]]
+    ) -> None:
+        """One media table."""
+        data = [list(row) for row in rows]
+        self._run.log({name: self._wandb.Table(columns=list(columns), data=data)})
 
     def on_finish(self) -> None:
         """Waits until everything is written."""

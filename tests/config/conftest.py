@@ -31,6 +31,9 @@ FILES = {
         outputs: out
         store: ${outputs}/store
         folder: null
+        row: null
+        setting: null
+        miniature: false
     """,
     "data/a": f"{{_target_: {FAKES}.Data, size: 4, root: null}}",
     "data/b": f"{{_target_: {FAKES}.Data, size: 5, root: null}}",

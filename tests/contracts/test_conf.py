@@ -1,5 +1,6 @@
 """Every file of conf/ composes, names the file that it configures, and passes the check."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import yaml
 
 from mtlrun import config
 from mtlrun._catalogue import conf_folder, options
+from mtlrun._experiment import Cell, read_table
 
 GROUPS = {
     "data": "data", "backbone": "backbones", "method": "methods", "weighting": "weightings",
@@ -14,11 +16,14 @@ GROUPS = {
 }  # fmt: skip
 OTHERS = ("optimizer", "scheduler", "trainer", "logger", "recipe", "experiment")
 FILES = [(group, name) for group in (*GROUPS, *OTHERS) for name in options(group)]
+BUILT_IN = ("scenes", "multi_domain_toy")
+TABLES = {n: t for n in options("experiment") if (t := read_table(n, conf_folder())) is not None}
 
 
 @pytest.mark.parametrize(("group", "name"), FILES, ids=lambda value: value)
 def test_every_file_passes_the_check(group: str, name: str) -> None:
-    config.compose([f"{group}={name}"])
+    if group != "experiment" or name not in TABLES:  # those have tests of their own
+        config.compose([f"{group}={name}"])
 
 
 @pytest.mark.parametrize(("group", "name"), FILES, ids=lambda value: value)
@@ -32,3 +37,41 @@ def test_every_file_says_in_a_line_what_it_is(group: str, name: str) -> None:
 def test_the_file_name_is_the_registry(group: str, name: str) -> None:
     values = yaml.safe_load((Path(conf_folder()) / group / f"{name}.yaml").read_text())
     assert values["_target_"].startswith(f"mtlrun.{GROUPS[group]}.{name}.")
+
+
+def _compose(name: str, cells: Sequence[Cell], *, miniature: bool) -> None:
+    for cell in cells:
+        words = [f"experiment={name}", f"row={cell.row}", f"setting={cell.setting or 'null'}"]
+        found = config.compose([*words, f"miniature={str(miniature).lower()}"])
+        assert (found.values["row"], found.values["setting"]) == (cell.row, cell.setting)
+        assert found.values["miniature"] == miniature
+        assert not miniature or found.choices["data"] in BUILT_IN
+
+
+@pytest.mark.parametrize("miniature", [False, True])
+@pytest.mark.parametrize("name", TABLES)
+def test_every_tables_last_row_composes(name: str, miniature: bool) -> None:
+    _compose(name, TABLES[name].cells[-1:], miniature=miniature)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("miniature", [False, True])
+@pytest.mark.parametrize("name", TABLES)
+def test_every_tables_every_row_composes(name: str, miniature: bool) -> None:
+    with config.together():
+        _compose(name, TABLES[name].cells, miniature=miniature)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_table_says_what_to_expect_how_long_it_takes_and_how_to_run_it(name: str) -> None:
+    text = (conf_folder() / "experiment" / f"{name}.yaml").read_text()
+    table = TABLES[name]
+    assert table.miniature
+    for part in (
+        "# Expected",
+        "# Time: ",
+        f"#   mtlrun -m experiment={name}\n",
+        f"#   mtlrun -m experiment={name} miniature=true",
+        f"{len(table.cells) * len(table.seeds)} runs",
+    ):
+        assert part in text

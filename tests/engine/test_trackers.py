@@ -34,6 +34,7 @@ def _use(tracker: Tracker, folder: Path) -> None:
     tracker.start({"seed": 0, "trainer": {"epochs": 1}}, folder)
     tracker.log({"train/a": 0.5}, 3)
     tracker.image("affinity", figure)
+    tracker.table("scores", ["task", "value"], [("a", 0.5)])
     tracker.finish()
 
 
@@ -46,7 +47,9 @@ def test_wandb_is_given_numbers_figures_and_the_runs_folder(
         asked.update(kwargs)
         return run
 
-    module = SimpleNamespace(init=init, Image=lambda path: f"image {path}", Settings=dict)
+    module = SimpleNamespace(
+        init=init, Image=lambda path: f"image {path}", Settings=dict, Table=lambda **own: own
+    )
     monkeypatch.setitem(sys.modules, "wandb", module)
     _use(WandbLogger(project="p", tags=["x"]), tmp_path)
     assert asked["mode"] == "offline"
@@ -54,7 +57,8 @@ def test_wandb_is_given_numbers_figures_and_the_runs_folder(
     assert asked["config"]["seed"] == 0
     assert run.rows[1] == {"train/a": 0.5, "step": 3}
     assert run.rows[2] == {"affinity": f"image {tmp_path / 'figure.png'}"}
-    assert run.rows[3] == "finished"
+    assert run.rows[3] == {"scores": {"columns": ["task", "value"], "data": [["a", 0.5]]}}
+    assert run.rows[4] == "finished"
 
 
 def test_failing_tracker_warns_once_and_is_off(
