@@ -152,6 +152,15 @@ def stack(layers: Iterable[Sequence[str]]) -> list[str]:
     return found
 
 
+def beside(setting: Sequence[str], row: Sequence[str]) -> list[str]:
+    """One layer of a setting's and a row's words; the row wins where both set the same.
+
+    A setting may hold `method.beta=0.1` where only the row says which method.
+    """
+    own = {key_of(word) for word in row}
+    return [*(word for word in setting if key_of(word) not in own), *row]
+
+
 def key_of(word: str) -> str:
     """What a word of a command line sets."""
     return word.partition("=")[0].lstrip("+~")
@@ -218,8 +227,10 @@ def _cells(part: Any, path: str, common: Sequence[str], problems: list[str]) -> 
                     [
                         common,
                         own,
-                        _words(shared, f"{path}.settings.{setting}", problems),
-                        _words(words, f"{path}.rows.{row}", problems),
+                        beside(
+                            _words(shared, f"{path}.settings.{setting}", problems),
+                            _words(words, f"{path}.rows.{row}", problems),
+                        ),
                     ]
                 )
             ),

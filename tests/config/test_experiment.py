@@ -7,7 +7,8 @@ import pytest
 
 from mtlrun import config
 from mtlrun._config_check import ConfigError
-from mtlrun._experiment import read_table, stack
+from mtlrun._experiment import beside, read_table, stack
+from mtlrun.config import compose
 
 TABLE = """
     # @package _global_
@@ -49,6 +50,13 @@ def test_stronger_words_replace_weaker_ones_and_what_belongs_to_another_file() -
     assert stack([weak, ["data.size=4"], ["seed=2"]]) == [
         "data=a", "trainer.epochs=2", "data.size=4", "seed=2",
     ]  # fmt: skip
+
+
+def test_a_setting_changes_the_method_that_its_row_chooses() -> None:
+    setting, row = ["method.beta=0.1", "solver=y"], ["method=other", "solver=z"]
+    assert beside(setting, row) == ["method.beta=0.1", "method=other", "solver=z"]
+    beta = compose(["experiment=selective/d4", "row=Ours", "setting=beta=0.1"])
+    assert beta.values["method"]["beta"] == 0.1
 
 
 def test_a_table_is_swept_over_seeds_rows_and_their_settings(table: Path) -> None:
