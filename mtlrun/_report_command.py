@@ -52,6 +52,10 @@ def report_command(words: Sequence[str]) -> int:
     asked = parser.parse_args(list(words))
     if asked.against is not None and asked.against not in known_tables():
         return _list_papers(asked.against)
+    if not asked.tolerance >= 0:
+        raise ValueError(
+            f"`--tolerance` should be a share, 0 or more. Found `--tolerance {asked.tolerance:g}`."
+        )
     if asked.html:
         asked.format, asked.out = "html", asked.out or Path("report.html")
     collection = collect(asked.folders or [Path("outputs")])

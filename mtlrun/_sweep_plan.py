@@ -1,5 +1,6 @@
 """What a sweep's command line asks for: its runs, checked, and how they are run."""
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -82,6 +83,7 @@ def _is_done(folder: Path, values: Any) -> bool:
     if not (folder / "result.json").is_file():
         return False
     try:
+        json.loads((folder / "result.json").read_bytes())
         before = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
         return not differences(before, values)
     except (OSError, ValueError, yaml.YAMLError, AttributeError):

@@ -124,6 +124,10 @@ def test_a_papers_table_stands_beside_ours(outputs: Path) -> None:
     code, _, err = report(outputs, "--against", "dsmtl/table22")
     assert code == 2
     assert "Did you mean `dsmtl/table2`" in err
+    for text in ("-0.1", "nan"):
+        code, _, err = report(outputs, "--against", "dsmtl/table2", "--tolerance", text)
+        assert code == 2
+        assert "`--tolerance` should be a share, 0 or more" in err
 
 
 def test_a_page_is_written_with_figures_and_the_papers_table(outputs: Path, tmp_path: Path) -> None:

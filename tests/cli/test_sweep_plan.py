@@ -37,6 +37,12 @@ def test_finished_runs_of_the_same_settings_are_not_started() -> None:
     ]
 
 
+def test_a_run_whose_result_is_damaged_is_started_to_say_so() -> None:
+    _finish(["seed=1"])
+    (config.compose(["seed=1"]).folder / "result.json").write_text('{"scores": {')
+    assert [run.is_done for run in plan(["seed=1"], config.compose).runs] == [False]
+
+
 def test_words_of_the_sweep_are_not_those_of_its_runs() -> None:
     words = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=3", "on_error=stop"]
     sweep = plan([*words, "trainer.epochs=1,2"], config.compose)

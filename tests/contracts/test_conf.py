@@ -86,3 +86,11 @@ def test_every_table_says_what_to_expect_how_long_it_takes_and_how_to_run_it(nam
         f"{len(table.cells) * len(table.seeds)} runs",
     ):
         assert part in text
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_tables_settings_change_each_of_its_rows(name: str) -> None:
+    cells = TABLES[name].cells
+    for row in TABLES[name].rows:
+        words = [frozenset(cell.words) for cell in cells if cell.row == row]
+        assert len(set(words)) == len(words), row

@@ -142,6 +142,30 @@ def test_speed_ups_and_improvements_are_derived() -> None:
     assert ours["ETTm1 Total Relative Improvement (%)"].value == pytest.approx(20.0)
 
 
+def test_seconds_of_an_iteration_are_those_of_a_step() -> None:
+    own = {"art": {"accuracy": 0.5}}
+    settings = {"data__train_share": 0.05, "method__num_z": 10, "method__num_w": 10}
+    vmtl = {"prior": "gumbel", "bayesian_z": True, "bayesian_w": True, "shared_mixing": False}
+    given = {f"method__{key}": value for key, value in vmtl.items()}
+    runs = [run(content("vmtl", own, data="office_home", **given, **settings))]
+    paper, ours, _ = lines(
+        compare("vmtl/c17", [only(runs)], ASKED), "VMTL, train split 5%; MC samples=10"
+    )
+    assert paper["Training Time per iteration (s)"].text == "0.122"
+    assert ours["Training Time per iteration (s)"].value == pytest.approx(0.02)  # 2 s of 100 steps
+
+
+def test_selective_updates_in_another_order_are_not_the_papers() -> None:
+    own = {"depth_zbuffer": {"abs_error": 0.5}}
+    runs = [
+        run(content("selective", own, data="taskonomy", method__grouping=grouping,
+                    method__order=order))
+        for grouping, order in ((None, "random"), (None, "forward"), ("singletons", "random"))
+    ]  # fmt: skip
+    grid = compare("selective/table5", [only(runs)], ASKED)
+    assert [row[0].text for row in grid.rows[::3]] == ["Separate: paper", "Ours: paper"]
+
+
 @pytest.mark.parametrize("name", known_tables())
 def test_counterparts_name_what_papers_print_and_what_runs_can_be(name: str) -> None:
     own = counterparts_of(name)
