@@ -43,7 +43,7 @@ class Gaussian:
             self.mean.detach(), None if self.variance is None else self.variance.detach()
         )
 
-    def __getitem__(self, index: int | slice | Tensor) -> "Gaussian":
+    def __getitem__(self, index: int | slice | Tensor | None) -> "Gaussian":
         return Gaussian(self.mean[index], None if self.variance is None else self.variance[index])
 
 
@@ -92,9 +92,11 @@ def kl_divergence(posterior: Gaussian, prior: Gaussian) -> Tensor:
     """
     if posterior.variance is None or prior.variance is None:
         return posterior.mean.new_zeros(posterior.mean.shape[:-1])
-    own, other = posterior.variance + LEAST_VARIANCE, prior.variance + LEAST_VARIANCE
+    other = prior.variance + LEAST_VARIANCE
+    ratio = (posterior.variance + LEAST_VARIANCE) / other
     shift = (posterior.mean - prior.mean).square()
-    return 0.5 * (torch.log(other / own) - 1 + (own + shift) / other).sum(-1)
+    terms = torch.addcdiv(ratio - ratio.log(), shift, other)
+    return 0.5 * (terms.sum(-1) - terms.shape[-1])
 
 
 def kl_to_mixture(posterior: Gaussian, parts: Gaussian, weights: Tensor, draws: Tensor) -> Tensor:

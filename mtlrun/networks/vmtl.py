@@ -237,6 +237,10 @@ class VMTL(MultiTaskModel):
         if mixed is None:
             return own.mean.new_zeros(own.mean.shape[:-1])
         others = [name for name in self.names if name not in tasks]
+        if len(tasks) == 1:  # the usual turn: nothing to look up
+            with self._of_priors():
+                rest_of_all = _precise(self._classifiers(others))[None]
+            return self._kl(own, rest_of_all, mixed, self.num_w)
         parts = own.detach() if self.detach_prior else own
         if others:
             with self._of_priors():  # so that others have no gradient, not one of zeros

@@ -40,7 +40,11 @@ def same_scores(setup: RunSetup, result: Any) -> bool:
     return True
 
 
-@pytest.mark.parametrize("method", [HPS(), SingleTask(), DSMTLIL(), Random(num_draws=2)], ids=repr)
+@pytest.mark.parametrize(
+    "method",
+    [HPS(), SingleTask(), DSMTLIL(), Random(num_draws=2)],
+    ids=lambda method: type(method).__name__,
+)
 def test_models_score_as_they_did(method: Method, tmp_path: Path) -> None:
     setup = toy_setup(tmp_path, method=method, make_backbone=PLAIN)
     result = run(setup).result
