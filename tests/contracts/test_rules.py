@@ -1,6 +1,5 @@
 """What every weighting, optimizer, collector and built-in dataset keeps while models are trained."""
 
-import io
 import json
 from collections.abc import Sequence
 from functools import lru_cache
@@ -27,6 +26,7 @@ from mtlrun.methods.hps import HPS
 from mtlrun.networks.hard_sharing import HardSharing
 from mtlrun.updates.joint import Joint
 from tests.affinities.models import fingerprint, noisy_point
+from tests.states import is_same, through_a_file
 from tests.toy import NAMES, ToyBackbone, ToyData, toy_setup
 
 WEIGHTINGS, OPTIMIZERS, DATASETS = (
@@ -109,23 +109,6 @@ class Trained:
         self.model.load_state_dict(state["model"])
         self.rule.load_state_dict(state["rule"])
         torch.set_rng_state(state["random"])
-
-
-def through_a_file(state: Any) -> Any:
-    """A state as a checkpoint gives it back."""
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    buffer.seek(0)
-    return torch.load(buffer, weights_only=True)
-
-
-def is_same(one: Any, other: Any) -> bool:
-    """Whether two nests of tensors and plain values are alike, bit for bit."""
-    (first, form), (second, other_form) = pytree.tree_flatten(one), pytree.tree_flatten(other)
-    return form == other_form and all(
-        torch.equal(a, b) if isinstance(a, Tensor) else a == b
-        for a, b in zip(first, second, strict=True)
-    )
 
 
 @pytest.mark.parametrize("name", WEIGHTINGS)

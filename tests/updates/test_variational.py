@@ -1,14 +1,12 @@
 """Steps by evidence lower bounds: schedules, order, optimizers, limits, exact resume."""
 
-import io
 import math
 from functools import partial
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
-from torch.utils import _pytree as pytree
+from torch import nn
 
 from mtlrun.backbones.latent import Latent
 from mtlrun.core.method import DivergedError, StepSettings
@@ -18,6 +16,7 @@ from mtlrun.updates.joint import Joint
 from mtlrun.updates.variational import Divergences, Temperature, Variational
 from mtlrun.weightings.equal import Equal
 from tests.domains import ADAM, Steps, batch_of, domains, network
+from tests.states import is_same, through_a_file
 
 DATA = domains()
 NAMES = [task.name for task in DATA.tasks]
@@ -251,21 +250,6 @@ def test_a_tasks_own_parameters_move_in_its_turn_alone(name: str) -> None:
         for p in model.task_parameters(task):
             logits = any(p is own for own in model.mixing.parameters())
             assert float(state[p]["step"]) == (4 if logits else 5)  # no logits in the first step
-
-
-def through_a_file(state: Any) -> Any:
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    buffer.seek(0)
-    return torch.load(buffer, weights_only=True)
-
-
-def is_same(one: Any, other: Any) -> bool:
-    (first, form), (second, other_form) = pytree.tree_flatten(one), pytree.tree_flatten(other)
-    return form == other_form and all(
-        torch.equal(a, b) if isinstance(a, Tensor) else a == b
-        for a, b in zip(first, second, strict=True)
-    )
 
 
 @pytest.mark.parametrize("per_task_optimizers", [False, True])
