@@ -4,16 +4,11 @@ import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from mtlrun import config
 from mtlrun._catalogue import did_you_mean, options
+from mtlrun._command_parser import CommandParser
 from mtlrun._terminal import show
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ValueError(f"`{self.prog}`: {message}. See `{self.prog} --help`.")
 
 
 def data_command(words: Sequence[str]) -> int:
@@ -70,7 +65,7 @@ def data_command(words: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = CommandParser(
         prog="mtlrun data",
         usage="mtlrun data NAME [--check] [--miniature DIR] [data.KEY=VALUE ...]",
         description="What a dataset's files are like.",

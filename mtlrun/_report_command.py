@@ -5,9 +5,10 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn, get_args
+from typing import get_args
 
 from mtlrun._catalogue import did_you_mean
+from mtlrun._command_parser import CommandParser
 from mtlrun._terminal import say, show
 from mtlrun.core.files import write_whole
 from mtlrun.reports.against import Asked, compare
@@ -25,11 +26,6 @@ A table for every data, backbone and budget; rows are methods and settings that 
 deviations are over seeds alone. delta_m, delta_i and eta are beside the single-task runs of the same
 table. `!` marks numbers further from the paper's than they should be.
 """
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ValueError(f"`{self.prog}`: {message}. See `{self.prog} --help`.")
 
 
 def report_command(words: Sequence[str]) -> int:
@@ -108,7 +104,7 @@ def _write(text: str, asked: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = CommandParser(
         prog="mtlrun report",
         usage="mtlrun report [FOLDERS] [--format F] [--out PATH] [options]",
         description="Tables of finished runs.",

@@ -5,8 +5,9 @@ import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn, get_args
+from typing import Any, get_args
 
+from mtlrun._command_parser import CommandParser
 from mtlrun._solve_files import read_affinity, read_budgets
 from mtlrun._terminal import show, table
 from mtlrun.core.grouping import Affinity, Objective, Plan
@@ -18,11 +19,6 @@ FILE holds a header row of task names and then a row for every source task, with
 column of names: row = source, column = target, positive helps (errors for hoa). Or it is a run's
 affinity.json. COSTS holds a row for every task: its name and what it costs, once or in each group.
 """
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ValueError(f"`{self.prog}`: {message}. See `{self.prog} --help`.")
 
 
 def solve_command(words: Sequence[str]) -> int:
@@ -77,7 +73,7 @@ def solve_command(words: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = CommandParser(
         prog="mtlrun solve",
         description="The best groups of tasks by pairwise affinity, with a proven bound.",
         epilog=EPILOG,
