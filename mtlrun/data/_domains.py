@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from torch import Tensor
@@ -81,11 +82,16 @@ class Domains(DataSource):
         Raises:
             DataError: If files are missing or corrupt.
         """
+        own = {"kind": super().identity()["kind"], "per_class": self.per_class}
+        return own | {"sha256": self._digest}
+
+    @cached_property
+    def _digest(self) -> str:
+        """Of all examples, which do not change; every training is named by it."""
         told = hashlib.sha256()
         for name in SPLITS:
             for task, tensors in self.split(name).examples.items():
                 told.update(f"{name} {task} {[list(own.shape) for own in tensors]}\n".encode())
                 for tensor in tensors:
                     told.update(tensor.numpy().data)
-        own = {"kind": super().identity()["kind"], "per_class": self.per_class}
-        return own | {"sha256": told.hexdigest()}
+        return told.hexdigest()
