@@ -1,6 +1,7 @@
 """A finished training in the store: its files and what a run reads of them."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from mtlrun.core.method import Fitted
@@ -57,9 +58,21 @@ def read_fitted(entry: Entry, *, reused: bool = True) -> Fitted:
         DataError: If its result is damaged.
     """
     result = read_json(entry.result, keys=RESULT)
+    return fitted_of(result, key=entry.key, weights=entry.weights, reused=reused)
+
+
+def fitted_of(result: Mapping[str, Any], *, key: str, weights: Path, reused: bool) -> Fitted:
+    """The same from what was read.
+
+    Args:
+        result: With `RESULT`.
+        key: The training's name.
+        weights: Their file.
+        reused: Whether it was found finished.
+    """
     return Fitted(
-        entry.key,
-        entry.weights,
+        key,
+        weights,
         tuple(result["tasks"]),
         result["scores"],
         result["num_steps"],

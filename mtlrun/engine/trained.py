@@ -10,6 +10,7 @@ from mtlrun.core.grouping import Group
 from mtlrun.core.method import AffinityCollector, Fitted, UpdateRule
 from mtlrun.core.model import MultiTaskModel
 from mtlrun.engine.files import read_tensors
+from mtlrun.engine.finished import fitted_of
 from mtlrun.engine.given import read_plan
 from mtlrun.engine.lab import Phase, Workbench
 from mtlrun.engine.progress import Speaker
@@ -70,19 +71,8 @@ class _Builder(Workbench):
         """Moves the model to the device; tells what the run's result tells of its tasks."""
         key = str(next(self._numbers))
         self.models[key] = model.to(self.device)
-        told = self._told[frozenset(tasks)]
-        return Fitted(
-            key,
-            Path(),
-            tuple(tasks),
-            told["scores"],
-            told["num_steps"],
-            told["num_parameters"],
-            told["seconds"],
-            told["peak_memory"],
-            True,
-            told["learned"],
-        )
+        told = self._told[frozenset(tasks)] | {"tasks": tasks}
+        return fitted_of(told, key=key, weights=Path(), reused=True)
 
     def save_affinity(self, affinity: Any) -> None:
         """The run's folder has it."""

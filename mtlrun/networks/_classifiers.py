@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from mtlrun.core.batch import TaskName
-from mtlrun.networks._gaussian import Gaussian
+from mtlrun.networks._gaussian import Gaussian, concatenated
 from mtlrun.networks._gaussian_linear import GaussianLinear
 from mtlrun.networks._latent import GaussianNetwork
 
@@ -40,8 +39,8 @@ class OwnClassifiers(nn.Module):
         for task in tasks:
             layer = self.own[task]
             assert isinstance(layer, GaussianLinear)
-            parts.append(layer.weights())
-        return _stacked(parts)
+            parts.append(layer.weights()[None])
+        return concatenated(parts)
 
     def task_parameters(self, task: TaskName) -> list[nn.Parameter]:
         """Of one task."""
@@ -76,14 +75,4 @@ class AmortizedClassifiers(nn.Module):
 
     def forward(self, centres: Tensor) -> Gaussian:
         """[K, C, D + 1], the bias last, from centres [K, C, E]."""
-        weight, bias = self.weight(centres), self.bias(centres)
-        mean = torch.cat([weight.mean, bias.mean], -1)
-        if weight.variance is None or bias.variance is None:
-            return Gaussian(mean, None)
-        return Gaussian(mean, torch.cat([weight.variance, bias.variance], -1))
-
-
-def _stacked(parts: Sequence[Gaussian]) -> Gaussian:
-    variances = [part.variance for part in parts if part.variance is not None]
-    mean = torch.stack([part.mean for part in parts])
-    return Gaussian(mean, torch.stack(variances) if variances else None)
+        return concatenated([self.weight(centres), self.bias(centres)], dim=-1)

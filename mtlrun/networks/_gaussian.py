@@ -47,12 +47,11 @@ class Gaussian:
         return Gaussian(self.mean[index], None if self.variance is None else self.variance[index])
 
 
-def concatenated(parts: Sequence[Gaussian]) -> Gaussian:
-    """Along the first axis; all with variances, or all points."""
+def concatenated(parts: Sequence[Gaussian], *, dim: int = 0) -> Gaussian:
+    """Along an axis; all with variances, or all points."""
     variances = [part.variance for part in parts if part.variance is not None]
-    return Gaussian(
-        torch.cat([part.mean for part in parts]), torch.cat(variances) if variances else None
-    )
+    mean = torch.cat([part.mean for part in parts], dim)
+    return Gaussian(mean, torch.cat(variances, dim) if variances else None)
 
 
 def root(variance: Tensor) -> Tensor:
