@@ -27,7 +27,7 @@ from tests.affinities.models import (
     noisy_point,
     quadratic_point,
 )
-from tests.contracts.test_rules import is_same
+from tests.states import is_same
 from tests.updates.groups import (
     adam,
     close,

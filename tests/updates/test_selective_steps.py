@@ -17,7 +17,7 @@ from tests.affinities.models import (
     noisy_point,
     task,
 )
-from tests.contracts.test_rules import is_same, through_a_file
+from tests.states import is_same, through_a_file
 from tests.updates.groups import adam, close, ready, sgd, taken, toy_batch, toy_model
 
 NAMES = ("a", "b", "c")
