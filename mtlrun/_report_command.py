@@ -12,7 +12,7 @@ from mtlrun._command_parser import CommandParser
 from mtlrun._terminal import say, show
 from mtlrun.core.files import write_whole
 from mtlrun.reports.against import Asked, compare
-from mtlrun.reports.counterparts import known_tables
+from mtlrun.reports.counterparts import counterparts_of, known_tables
 from mtlrun.reports.documents import Format, grids_as, tables_as
 from mtlrun.reports.measures import Split
 from mtlrun.reports.page import to_page
@@ -21,6 +21,7 @@ from mtlrun.reports.runs import Collection, collect
 from mtlrun.reports.significance import compare_rows
 
 PLAIN_WIDTH = 100
+TOLERANCE = 0.05
 EPILOG = """\
 A table for every data, backbone and budget; rows are methods and settings that differ, means and sample
 deviations are over seeds alone. delta_m, delta_i and eta are beside the single-task runs of the same
@@ -48,9 +49,14 @@ def report_command(words: Sequence[str]) -> int:
     asked = parser.parse_args(list(words))
     if asked.against is not None and asked.against not in known_tables():
         return _list_papers(asked.against)
-    if not asked.tolerance >= 0:
+    if asked.tolerance is not None and not asked.tolerance >= 0:
         raise ValueError(
             f"`--tolerance` should be a share, 0 or more. Found `--tolerance {asked.tolerance:g}`."
+        )
+    if asked.tolerance is not None and asked.against is None:
+        raise ValueError(
+            f"`--tolerance` is of differences from a paper's table. Found `--tolerance "
+            f"{asked.tolerance:g}` without a table. Add --against TABLE."
         )
     if asked.html:
         asked.format, asked.out = "html", asked.out or Path("report.html")
@@ -63,7 +69,7 @@ def report_command(words: Sequence[str]) -> int:
 
 def _list_papers(name: str) -> int:
     """Prints the tables that there are; ValueError where another was asked for."""
-    known = known_tables()
+    known = [table for table in known_tables() if counterparts_of(table).rows]
     if name != "list":
         raise ValueError(
             f"`--against` should be `list` or a table of a paper: {', '.join(known)}. Found "
@@ -84,7 +90,8 @@ def _document(asked: argparse.Namespace, collection: Collection) -> str:
     if asked.test is not None:
         beside += compare_rows(tables, *asked.test)
     if asked.against is not None:
-        how = Asked(asked.select, asked.groups_chosen_on, asked.tolerance)
+        tolerance = TOLERANCE if asked.tolerance is None else asked.tolerance
+        how = Asked(asked.select, asked.groups_chosen_on, tolerance)
         beside.append(compare(asked.against, tables, how))
     if asked.format == "html":
         return to_page(tables, beside, [*collection.remarks(), *remarks])
@@ -137,7 +144,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--against", metavar="TABLE", help="a paper's table, as dsmtl/table2, or `list`")
     add(
-        "--tolerance", type=float, default=0.05, metavar="SHARE",
-        help="of a paper's number that has no deviation; default: 0.05",
+        "--tolerance", type=float, metavar="SHARE",
+        help=f"of a paper's number that has no deviation; default: {TOLERANCE:g}",
     )  # fmt: skip
     return parser

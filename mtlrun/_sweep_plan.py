@@ -114,7 +114,14 @@ def _options(
                 f"machine. Found {LAUNCHER}={name}."
             )
             return None, on_error
-        node["gpus"] = _value(f"[{given['gpus'].strip('[]')}]")
+        numbers = [text.strip() for text in given["gpus"].strip("[]").split(",")]
+        if not all(text.isdecimal() for text in numbers) or len(set(numbers)) < len(numbers):
+            problems.append(
+                f"`gpus` should be numbers of GPUs, each once. Found `gpus={given['gpus']}`. Set "
+                f"gpus=0,1."
+            )
+            return None, on_error
+        node["gpus"] = [int(text) for text in numbers]
     count = len(problems)
     factory = read_target(node, "hydra.launcher", problems)
     if factory is None or len(problems) > count:

@@ -121,6 +121,9 @@ def test_a_papers_table_stands_beside_ours(outputs: Path) -> None:
     assert "rows without a counterpart: Cross-stitch" in out
     code, out, _ = report("--against", "list")
     assert (code, out.split()[:2]) == (0, ["dsmtl/table1", "dsmtl/table2"])
+    assert not {"vmtl/c16", "ptg/table5"} & set(out.split())  # of no runs
+    code, _, err = report(outputs, "--against", "ptg/table5")
+    assert (code, "which none has" in err) == (2, True)
     code, _, err = report(outputs, "--against", "dsmtl/table22")
     assert code == 2
     assert "Did you mean `dsmtl/table2`" in err
@@ -128,6 +131,8 @@ def test_a_papers_table_stands_beside_ours(outputs: Path) -> None:
         code, _, err = report(outputs, "--against", "dsmtl/table2", "--tolerance", text)
         assert code == 2
         assert "`--tolerance` should be a share, 0 or more" in err
+    code, _, err = report(outputs, "--tolerance", "0.1")
+    assert (code, "without a table. Add --against TABLE" in err) == (2, True)
 
 
 def test_a_page_is_written_with_figures_and_the_papers_table(outputs: Path, tmp_path: Path) -> None:

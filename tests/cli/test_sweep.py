@@ -169,7 +169,7 @@ time.sleep(60)
         (["hydra.launcher.njobs=2"], "Did you mean `hydra.launcher.n_jobs`?"),
         (["hydra/launcher=joblib", "hydra.launcher.n_jobs=0"], "at least 1, or -1"),
         (["gpus=0,0"], "each once"),
-        (["gpus=a"], "`hydra.launcher.gpus` should be"),
+        (["gpus=0,a"], "`gpus` should be numbers of GPUs, each once. Found `gpus=0,a`"),
         (["on_error=ignore"], "`on_error` should be"),
         (["hydra/launcher=submitit_local", "gpus=0"], "`gpus` should be with"),
     ],
