@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mtlrun.networks._gaussian import Gaussian
+from mtlrun.networks._softplus import softplus_squared
 
 MEAN_SPREAD = 0.1  # standard deviation of the initial means and of the initial rho
 RHO_INIT = -3.0
@@ -47,14 +48,14 @@ class GaussianLinear(nn.Module):
 
     def weights(self) -> Gaussian:
         """Of the weights [E, D], without the bias."""
-        return Gaussian(self.mean, None if self.rho is None else F.softplus(self.rho).square())
+        return Gaussian(self.mean, None if self.rho is None else softplus_squared(self.rho))
 
     def variances(self) -> Variances:
         """Of the weights [E, D] and of the bias [E]; None of a point."""
         if self.rho is None:
             return None
-        bias = None if self.bias_rho is None else F.softplus(self.bias_rho).square()
-        return F.softplus(self.rho).square(), bias
+        bias = None if self.bias_rho is None else softplus_squared(self.bias_rho)
+        return softplus_squared(self.rho), bias
 
     def means(self, inputs: Tensor) -> Tensor:
         """Means alone of the output [..., E]."""

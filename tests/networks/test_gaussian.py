@@ -21,6 +21,7 @@ from mtlrun.networks._gaussian import (
     standard_normal_like,
 )
 from mtlrun.networks._gaussian_linear import GaussianLinear
+from mtlrun.networks._softplus import softplus_squared
 
 
 def drawn(*shape: int, seed: int = 0, spread: float = 1.0) -> Gaussian:
@@ -202,3 +203,17 @@ def test_a_deviation_has_a_finite_gradient_at_0() -> None:
     root(variance).sum().backward()
     assert variance.grad is not None
     assert variance.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_variances_are_squares_of_softplus_to_the_last_digits(dtype: torch.dtype) -> None:
+    rho = torch.cat([torch.linspace(-80, 80, 2001), torch.tensor([-300.0, 0.0, 300.0])])
+    own, exact = (rho.to(own, copy=True).requires_grad_() for own in (dtype, torch.float64))
+    found, expected = softplus_squared(own), F.softplus(exact, threshold=1e3).square()
+    found.backward(torch.full_like(found, 0.5))
+    expected.backward(torch.full_like(expected, 0.5))
+    assert own.grad is not None
+    assert exact.grad is not None
+    closeness = {"rtol": 1e-5 if dtype == torch.float32 else 1e-13, "atol": 1e-37}
+    torch.testing.assert_close(found.double(), expected, **closeness)
+    torch.testing.assert_close(own.grad.double(), exact.grad, **closeness)
