@@ -39,7 +39,8 @@ class Row:
     @property
     def folder(self) -> str:
         """Of its runs, the same in every table."""
-        return ",".join(word.removeprefix("method.") for word in self.words).replace("method=", "")
+        words = [word.removeprefix("method=").removeprefix("method.") for word in self.words]
+        return "-".join(words).replace("=", "-")
 
 
 def plain(method: str) -> Row:
