@@ -1,5 +1,6 @@
 """Every 0/1 vector at which a quadratic form is at least 0, by depth-first search in chunks."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -57,11 +58,13 @@ class Listing:
         vectors: [F, V] bool.
         complete: Whether these are all.
         nodes: How many were looked at.
+        preparing_seconds: Seconds that multipliers took, of all.
     """
 
     vectors: np.ndarray
     complete: bool
     nodes: int
+    preparing_seconds: float
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,7 @@ class _Search:
     num_cuts: int
     levels: list[_Level] = field(default_factory=list)
     nodes: int = 0
+    preparing_seconds: float = 0.0
 
     def __post_init__(self) -> None:
         self.partners: list[list[int]] = [[] for _ in self.form.linear]
@@ -157,7 +161,7 @@ def list_nonnegative(
             vectors[:, last.decided + list(form.stages[last.stage])] = children.x
             found.append(vectors)
             num_found += len(children)
-    return Listing(np.concatenate(found), complete, search.nodes)
+    return Listing(np.concatenate(found), complete, search.nodes, search.preparing_seconds)
 
 
 def _next(buckets: list[list[_Nodes]]) -> int | None:
@@ -302,7 +306,7 @@ def _restricted(terms: Terms, parent: _Level, free: list[int], cut: np.ndarray) 
 
 def _open_level(search: _Search, sample: _Nodes) -> None:
     """Fits the multipliers of the next level to nodes of it, and chooses its stage."""
-    form = search.form
+    form, began = search.form, time.perf_counter()
     parent = search.levels[-1] if search.levels else None
     decided, free, cuts, cut = _after(search, parent)
     terms = _terms(form, decided, free, cuts, sample)
@@ -333,6 +337,7 @@ def _open_level(search: _Search, sample: _Nodes) -> None:
         _choose(form, terms, own, sample.value, free=free, stages=stages),
     )
     search.levels.append(level)
+    search.preparing_seconds += time.perf_counter() - began
 
 
 def _choose(

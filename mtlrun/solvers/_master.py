@@ -1,7 +1,7 @@
 """Programs over given groups: the linear one, whose duals price further groups, and the integer one."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from ortools.linear_solver.pywraplp import MPSolverParameters, Solver, Variable
@@ -25,6 +25,10 @@ class Duals:
     rewards: np.ndarray
     prices: np.ndarray
     weights: np.ndarray
+
+    def raised(self, extra: float) -> "Duals":
+        """The same with an extra on every price."""
+        return replace(self, prices=self.prices + extra)
 
 
 @dataclass(frozen=True)

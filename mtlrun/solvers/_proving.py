@@ -5,19 +5,22 @@ import numpy as np
 from mtlrun.solvers._begin import best_scores
 from mtlrun.solvers._choosing import FEW, settle
 from mtlrun.solvers._clock import Clock
-from mtlrun.solvers._descent import Descent, cuts_for
+from mtlrun.solvers._descent import CUTS, Descent, cuts_for
 from mtlrun.solvers._lister import list_nonnegative
 from mtlrun.solvers._master import Duals
 from mtlrun.solvers._pricing import approach
-from mtlrun.solvers._relaxation import Relaxation
+from mtlrun.solvers._relaxation import LEAST_TIME, Relaxation
 from mtlrun.solvers._run import Run
 from mtlrun.solvers._size_bound import size_bound
 from mtlrun.solvers._spectral import copositive_bound
+from mtlrun.solvers._tilted import tilted
 from mtlrun.solvers._whole_groups import WholeGroups
 
 NEW = 2_000  # groups that a listing may find before the linear program is solved anew
 MOST = 20_000  # groups of any integer program
 RELAXED = 0.3  # share of the time for bounds without listings
+MANY = 90  # items of which no listing is short enough to do without cuts
+ABOVE_LEAST = 1.1  # times the lowest threshold, from which a listing at it is still tried
 FIRST_TRY = 0.04  # share of the time that the first exact listing gets
 
 
@@ -44,7 +47,7 @@ def _converge(run: Run, clock: Clock) -> bool:
             return True
         if not learned:
             complete, learned = _descend(run, clock)
-        if not learned:
+        if not learned and (run.priced or not complete):
             return complete
         approach(run, clock)
     return False
@@ -62,6 +65,7 @@ def _list(
         form = run.family.form(duals.rewards, threshold, kind)
         listing = list_nonnegative(form, clock, most=most, num_cuts=cuts)
         run.nodes += listing.nodes
+        run.preparing_seconds += listing.preparing_seconds
         groups = run.family.groups_of(listing.vectors)
         if len(groups):
             enough = run.family.worth(groups, duals.rewards) >= threshold - 1e-9
@@ -72,10 +76,11 @@ def _list(
 
 
 def _descend(run: Run, clock: Clock) -> tuple[bool, int]:
-    """Lists at falling thresholds above the prices of the best duals; each complete listing proves a bound.
+    """Lists at falling thresholds above the best duals' bound; each complete listing proves it.
 
     Returns:
-        Whether no unknown group is worth more than its price, and how many groups are new.
+        Whether no unknown group is worth more than its price at the best duals, and how many groups
+        that are worth more came up.
     """
     assert run.duals is not None
     if not run.relaxed:
@@ -89,19 +94,20 @@ def _descend(run: Run, clock: Clock) -> tuple[bool, int]:
         return True, 0
     # Listings above this threshold would not lower the bound
     useful = (run.found.bound - run.bound_at(duals)) / sum(run.shape.counts)
-    descent = Descent(above, least, clock, useful=useful)
+    cuts = CUTS if run.family.exactly and len(run.items) >= MANY else 0
+    descent = Descent(max(min(above, useful), ABOVE_LEAST * least), least, clock, cuts=cuts)
     while descent.worthwhile and not run.best:
-        before = run.nodes
-        complete, learned = _list(
-            run, duals, descent.extra, clock.part(descent.share), cuts=descent.cuts
-        )
-        if learned:
-            return False, learned
+        known, nodes, seconds = len(run.known), run.nodes, run.preparing_seconds
+        is_last = descent.extra <= least
+        at = duals.raised(least) if is_last else tilted(run, duals, descent.extra)
+        complete, learned = _list(run, at, 0.0, clock.part(descent.share), cuts=descent.cuts)
         if complete:
-            run.lower(run.bound_at(duals, descent.extra), "listing above a threshold")
-            if descent.extra <= least:
-                return True, 0
-        descent.note(complete, run.nodes - before)
+            run.lower(run.bound_at(at), "listing above a threshold")
+        if learned and run.excess(duals)[known:].max() > least:
+            return False, learned
+        if is_last and (complete or descent.cuts):
+            return complete, 0
+        descent.note(complete, run.nodes - nodes, run.preparing_seconds - seconds)
     return False, 0
 
 
@@ -112,13 +118,19 @@ def _relax(run: Run, clock: Clock) -> None:
         bound = size_bound(run.items, sum(run.shape.counts), clock.part(RELAXED))
         run.lower(bound, "how many tasks groups of each size serve")
     elif run.center is not None:
-        bound = relaxation(run).bound(
-            run.center.rewards, clock.part(RELAXED), value=run.found.value
-        )
-        run.lower(bound, "a semidefinite program")
+        programs = [True, False] if run.shape.least == run.shape.most == 1 else [False]
+        if RELAXED * clock.left / len(programs) < LEAST_TIME:
+            del programs[1:]
+        for disjoint in programs:
+            program = relaxation(run, disjoint=disjoint)
+            part = clock.part(RELAXED / len(programs))
+            bound = program.bound(run.center.rewards, part, value=run.found.value)
+            run.lower(bound, "a semidefinite program")
+            if np.isfinite(bound) and not disjoint:
+                run.tilt = program.rewards
 
 
-def relaxation(run: Run) -> Relaxation:
+def relaxation(run: Run, *, disjoint: bool) -> Relaxation:
     """The semidefinite program of whole groups, for "gain"."""
     family, items, shape = run.family, run.items, run.shape
     assert isinstance(family, WholeGroups)
@@ -128,7 +140,8 @@ def relaxation(run: Run) -> Relaxation:
         items.sizes,
         sum(shape.counts),
         least=shape.least,
-        disjoint=shape.least == shape.most == 1,
+        once=shape.least == shape.most == 1,
+        disjoint=disjoint,
         rows=rows,
         most=most,
         apart=items.apart,
@@ -152,7 +165,7 @@ def _close_gap(run: Run, clock: Clock) -> None:
     assert run.duals is not None
     gain = np.sort(run.excess(run.duals))[::-1]
     slack = max(-float(gain[min(FEW, len(gain)) - 1]), run.close)
-    linear = run.bound_at(run.duals, run.least_gain)  # every group worth more is known
+    linear = run.bound_at(run.duals, run.least_gain)  # every group worth more, at these, is known
     while not clock.over:
         slack = max(min(slack, linear - run.found.value), run.close)
         cuts = cuts_for(run.nodes)

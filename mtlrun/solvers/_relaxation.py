@@ -38,11 +38,15 @@ class Relaxation:
         sizes: [N] of the items.
         count: m.
         least: How often each item must be in a group.
-        disjoint: Whether no item may be in two groups, and each must be in one: then the sum of m
-            eigenvalues takes the place of m times the largest, and rewards may be negative.
+        once: Whether each item must be in one group only: rewards may be negative.
+        disjoint: Whether, in such a case, the sum of m eigenvalues takes the place of m times the
+            largest. The bound is lower, but its rewards are not those that price one group well.
         rows: [L, N] of limits rows @ x <= most that every group keeps.
         most: [L].
         apart: Pairs of items that no group holds both of.
+
+    Attributes:
+        rewards: [N] of the items, where the bound was lowest.
     """
 
     def __init__(
@@ -52,6 +56,7 @@ class Relaxation:
         count: int,
         *,
         least: float,
+        once: bool,
         disjoint: bool,
         rows: np.ndarray,
         most: np.ndarray,
@@ -70,13 +75,14 @@ class Relaxation:
         self._ends = ends
         self._values = np.zeros(ends[-1])
         self._low = np.zeros(ends[-1])
-        if disjoint:
+        if once:
             self._low[:size] = -np.inf
         never = np.zeros((size, size), dtype=bool)
         for a, b in apart:
             never[a, b] = never[b, a] = True
         self._low[size + np.flatnonzero(never[self._upper])] = -np.inf  # X_ij = 0
         self._bound = np.inf
+        self.rewards = np.zeros(size)
 
     def bound(self, rewards: np.ndarray, clock: Clock, *, value: float | None = None) -> float:
         """What no choice is worth more than, the least that is found in time.
@@ -134,7 +140,8 @@ class Relaxation:
         largest = eigenvalues[-count:].sum() if self._disjoint else count * eigenvalues[-1]
         rounding = EPS * (8 * size * count * float(np.abs(eigenvalues).max()) + abs(cost))
         bound = float(largest) - cost + MARGIN * count + rounding
-        self._bound = min(self._bound, bound)
+        if bound < self._bound:
+            self._bound, self.rewards = bound, rewards.copy()
         if self._disjoint:
             weights, smooth = _filled(eigenvalues, count, smoothing)
         else:

@@ -44,9 +44,11 @@ class Run:
         duals: Of the last linear program; None before it.
         center: The duals with the lowest bound so far, if no unknown group exceeds its price.
         relaxed: Whether bounds without listings were tried.
+        tilt: [R] rewards at which a relaxation's bound is lowest; None without one.
         priced: Whether a search found no more groups worth more than the linear program's prices.
         settled: Groups known at the last integer program.
         nodes: That exact searches looked at.
+        preparing_seconds: Seconds that their multipliers took.
     """
 
     found: Found
@@ -74,9 +76,10 @@ class Run:
         self.duals: Duals | None = None
         self.center: Duals | None = None
         self.relaxed = False
+        self.tilt: np.ndarray | None = None
         self.priced = False
         self.settled = 0
-        self.nodes = 0
+        self.nodes, self.preparing_seconds = 0, 0.0
 
     # -- groups ------------------------------------------------------------------------------
 

@@ -12,10 +12,13 @@ from mtlrun.solvers.column_generation import solve_by_columns
 from tests.solvers.drawn import draw, expected, problem_of
 
 
-def bound_of(problem, rewards=0.0, seconds=20.0):
+def bound_of(problem, rewards=0.0, seconds=20.0, disjoint=None):
     run = Run(problem, Clock(60), 0)
     begin(run)
-    found = relaxation(run).bound(np.full(len(run.items), rewards), Clock(seconds))
+    disjoint = run.shape.least == run.shape.most == 1 if disjoint is None else disjoint
+    found = relaxation(run, disjoint=disjoint).bound(
+        np.full(len(run.items), rewards), Clock(seconds)
+    )
     return found * run.family.unit / run.family.divisor
 
 
@@ -32,6 +35,8 @@ def test_no_choice_is_worth_more(number, partition):
     least = float(best[0]) - 1e-9 * float(np.abs(problem.matrix).max())
     for rewards, seconds in ((0.0, 20.0), (-0.7, 1.01), (1e6, 20.0), (2.0, 0.0)):
         assert bound_of(problem, rewards, seconds) >= least
+    if partition:
+        assert bound_of(problem, disjoint=False) >= least
 
 
 def test_hidden_groups_are_proven():
