@@ -22,7 +22,7 @@ check: $(STAMP) ## Install if needed, then check format, lint and types.
 bench-collect: $(STAMP) ## Time the affinity collectors against a plain joint step.
 	$(BIN)/python scripts/bench_collect.py
 
-bench-solvers: $(STAMP) ## Time the grouping solvers, with proven or gap for every size: over an hour.
+bench-solvers: $(STAMP) ## Time the grouping solvers, with proven or gap for every size: three quarters of an hour.
 	$(BIN)/python scripts/bench_solvers.py
 
 bench-weightings: $(STAMP) ## Time every weighting against equal weights, torchjd and LibMTL.

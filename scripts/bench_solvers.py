@@ -1,6 +1,6 @@
 """How good the grouping solvers are and how long they take, beside Eq. 9 as it is and TAG's own search.
 
-    python scripts/bench_solvers.py                              # everything: an hour or more
+    python scripts/bench_solvers.py                              # everything: three quarters of an hour
     python scripts/bench_solvers.py --quick                      # a little of everything: two minutes
     python scripts/bench_solvers.py --part many --tasks 40 60 --family gauss blocks --time-limit 30
     python scripts/bench_solvers.py --part table5 --tasks 9 --search-limit 60
