@@ -377,24 +377,29 @@ def main() -> None:
         print(
             "LibMTL cannot be imported and is left out: pip install -e '.[bench]'", file=sys.stderr
         )
-    rows = [row for name in options.work for row in bench_work(name, options)]
     shown = ["work", "weighting", "equal ms", *CONTESTANTS]
     memory = ["work", "weighting", *(f"{column} MB" for column in CONTESTANTS)]
     where = (
         f"{options.device}, {options.clock} time, {options.threads} threads, {options.adam} Adam, "
         f"torch {torch.__version__}"
     )
-    terminal = console()
-    for file, title, columns in (
-        ("weightings_time", f"A step in multiples of one with equal weights ({where})", shown),
-        ("weightings_memory", f"Peak memory above a step with equal weights ({where})", memory),
-    ):
-        if columns is memory and options.no_memory:
-            continue
-        table = [{column: row[column] for column in columns} for row in rows]
-        show(terminal, title, table, words=("work", "weighting"))
-        write(options.out, file, title, table)
+    terminal, rows = console(), list[dict[str, Any]]()
+    for name in options.work:
+        own = bench_work(name, options)
+        rows += own
+        for file, title, columns in (
+            ("weightings_time", f"A step in multiples of one with equal weights ({where})", shown),
+            ("weightings_memory", f"Peak memory above a step with equal weights ({where})", memory),
+        ):
+            if columns is memory and options.no_memory:
+                continue
+            show(terminal, title, _columns(own, columns), words=("work", "weighting"))
+            write(options.out, file, title, _columns(rows, columns))  # of all workloads so far
     terminal.print(f"Written to {options.out}")
+
+
+def _columns(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> list[dict[str, Any]]:
+    return [{column: row[column] for column in columns} for row in rows]
 
 
 if __name__ == "__main__":
