@@ -115,7 +115,7 @@ def _options(
             )
             return None, on_error
         numbers = [text.strip() for text in given["gpus"].strip("[]").split(",")]
-        if not all(text.isdecimal() for text in numbers) or len(set(numbers)) < len(numbers):
+        if not all(text.isdecimal() for text in numbers):
             problems.append(
                 f"`gpus` should be numbers of GPUs, each once. Found `gpus={given['gpus']}`. Set "
                 f"gpus=0,1."

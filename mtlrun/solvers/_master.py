@@ -51,6 +51,11 @@ class Shape:
     exactly: bool
     distinct: bool
 
+    @property
+    def once(self) -> bool:
+        """Whether every row is served by one group only, and by one."""
+        return self.least == self.most == 1
+
     def charge(self, rewards: np.ndarray) -> float:
         """What the rewards [R] cost: no choice of groups is worth more than its groups minus this."""
         return float(np.where(rewards > 0, self.least, self.most) @ rewards)

@@ -40,7 +40,7 @@ def _converge(run: Run, clock: Clock) -> bool:
     while run.duals is not None and not clock.over:
         complete, learned = False, 0
         if run.priced:
-            complete, learned = _list(run, run.duals, run.least_gain, clock.part(FIRST_TRY))
+            complete, learned = _list(run, run.duals.raised(run.least_gain), clock.part(FIRST_TRY))
         if complete and not learned:
             bound = run.bound_at(run.duals, run.least_gain)
             run.lower(bound, "linear program over all groups")
@@ -54,21 +54,20 @@ def _converge(run: Run, clock: Clock) -> bool:
 
 
 def _list(
-    run: Run, duals: Duals, extra: float, clock: Clock, *, cuts: int = 0, most: int = NEW
+    run: Run, duals: Duals, clock: Clock, *, cuts: int = 0, most: int = NEW
 ) -> tuple[bool, int]:
-    """Learns every group worth more than its price and an extra; whether these are all, and how many are new."""
+    """Learns every group worth more than its price; whether these are all, and how many are new."""
     if run.all_known:
         return True, 0
     learned = 0
     for kind, price in enumerate(duals.prices.tolist()):
-        threshold = price + extra
-        form = run.family.form(duals.rewards, threshold, kind)
+        form = run.family.form(duals.rewards, price, kind)
         listing = list_nonnegative(form, clock, most=most, num_cuts=cuts)
         run.nodes += listing.nodes
         run.preparing_seconds += listing.preparing_seconds
         groups = run.family.groups_of(listing.vectors)
         if len(groups):
-            enough = run.family.worth(groups, duals.rewards) >= threshold - 1e-9
+            enough = run.family.worth(groups, duals.rewards) >= price - 1e-9
             learned += run.learn(groups[enough])
         if not listing.complete:
             return False, learned
@@ -100,7 +99,7 @@ def _descend(run: Run, clock: Clock) -> tuple[bool, int]:
         known, nodes, seconds = len(run.known), run.nodes, run.preparing_seconds
         is_last = descent.extra <= least
         at = duals.raised(least) if is_last else tilted(run, duals, descent.extra)
-        complete, learned = _list(run, at, 0.0, clock.part(descent.share), cuts=descent.cuts)
+        complete, learned = _list(run, at, clock.part(descent.share), cuts=descent.cuts)
         if complete:
             run.lower(run.bound_at(at), "listing above a threshold")
         if learned and run.excess(duals)[known:].max() > least:
@@ -118,7 +117,7 @@ def _relax(run: Run, clock: Clock) -> None:
         bound = size_bound(run.items, sum(run.shape.counts), clock.part(RELAXED))
         run.lower(bound, "how many tasks groups of each size serve")
     elif run.center is not None:
-        programs = [True, False] if run.shape.least == run.shape.most == 1 else [False]
+        programs = [True, False] if run.shape.once else [False]
         if RELAXED * clock.left / len(programs) < LEAST_TIME:
             del programs[1:]
         for disjoint in programs:
@@ -140,7 +139,7 @@ def relaxation(run: Run, *, disjoint: bool) -> Relaxation:
         items.sizes,
         sum(shape.counts),
         least=shape.least,
-        once=shape.least == shape.most == 1,
+        once=shape.once,
         disjoint=disjoint,
         rows=rows,
         most=most,
@@ -169,7 +168,8 @@ def _close_gap(run: Run, clock: Clock) -> None:
     while not clock.over:
         slack = max(min(slack, linear - run.found.value), run.close)
         cuts = cuts_for(run.nodes)
-        complete, _ = _list(run, run.duals, -slack - 1e-9, clock.part(0.7), cuts=cuts, most=MOST)
+        below = run.duals.raised(-slack - 1e-9)
+        complete, _ = _list(run, below, clock.part(0.7), cuts=cuts, most=MOST)
         bound = settle(run, clock.part(0.9), slack, MOST if complete else FEW)
         if not complete:
             return

@@ -157,10 +157,10 @@ class Run:
 
     def bound_at(self, duals: Duals, extra: float = 0.0) -> float:
         """What no choice exceeds if no unknown group is worth more than its price and an extra."""
-        prices = Duals(duals.value, duals.rewards, duals.prices + extra, duals.weights)
-        above = float(np.maximum(self.excess(prices), 0.0).sum())
+        raised = duals.raised(extra)
+        above = float(np.maximum(self.excess(raised), 0.0).sum())
         counts = np.array(self.shape.counts)
-        return -self.shape.charge(duals.rewards) + float(prices.prices @ counts) + above
+        return -self.shape.charge(duals.rewards) + float(raised.prices @ counts) + above
 
     # -- what is proven ----------------------------------------------------------------------
 

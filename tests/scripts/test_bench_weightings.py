@@ -1,23 +1,17 @@
 """The benchmark of weightings: its rows beside the weightings, and steps that train."""
 
-import importlib
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 
+from tests.scripts.loading import imported
+
 pytest.importorskip("torchjd")
-SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 
 @pytest.fixture(scope="module")
 def script():
-    sys.path.insert(0, str(SCRIPTS))
-    try:
-        yield importlib.import_module("bench_weightings")
-    finally:
-        sys.path.remove(str(SCRIPTS))
+    with imported("bench_weightings") as module:
+        yield module
 
 
 @pytest.fixture

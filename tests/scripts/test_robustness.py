@@ -1,9 +1,5 @@
 """Accuracy under adversarial noise and entropy ratios, of models whose answers are known."""
 
-import importlib
-import sys
-from pathlib import Path
-
 import matplotlib.image
 import pytest
 import torch
@@ -12,17 +8,13 @@ from torch import nn
 from mtlrun.config import build, compose
 from mtlrun.engine.pipeline import run
 from mtlrun.tasks.classification import classification
-
-SCRIPTS = Path(__file__).parents[2] / "scripts"
+from tests.scripts.loading import imported
 
 
 @pytest.fixture(scope="module")
 def script():
-    sys.path.insert(0, str(SCRIPTS))
-    try:
-        yield importlib.import_module("robustness")
-    finally:
-        sys.path.remove(str(SCRIPTS))
+    with imported("robustness") as module:
+        yield module
 
 
 class Fixed(nn.Module):

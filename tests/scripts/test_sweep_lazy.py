@@ -1,7 +1,5 @@
 """The comparison of intervals of collection: what it makes of results."""
 
-import importlib.util
-import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,23 +10,14 @@ import numpy as np
 import pytest
 
 from mtlrun.core.grouping import Affinity
-
-SCRIPTS = Path(__file__).parents[2] / "scripts"
+from tests.scripts.loading import imported
 
 
 @pytest.fixture(scope="module")
 def sweep() -> Iterator[ModuleType]:
     """The script as a module."""
-    sys.path.insert(0, str(SCRIPTS))
-    try:
-        spec = importlib.util.spec_from_file_location("sweep_lazy", SCRIPTS / "sweep_lazy.py")
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+    with imported("sweep_lazy") as module:
         yield module
-    finally:
-        sys.path.remove(str(SCRIPTS))
 
 
 def _result(maes: list[float], seconds: float, groups: list[list[str]]) -> dict[str, Any]:

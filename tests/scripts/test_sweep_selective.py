@@ -1,32 +1,19 @@
 """The comparison of selective updates: its rows, and what it makes of results."""
 
-import importlib.util
 import subprocess
-import sys
 from argparse import Namespace
-from pathlib import Path
 
 import pytest
 
 from mtlrun._catalogue import options
 from mtlrun.config import compose
-
-SCRIPTS = Path(__file__).parents[2] / "scripts"
+from tests.scripts.loading import imported
 
 
 @pytest.fixture(scope="module")
 def sweep():
-    sys.path.insert(0, str(SCRIPTS))
-    try:
-        spec = importlib.util.spec_from_file_location(
-            "sweep_selective", SCRIPTS / "sweep_selective.py"
-        )
-        module = importlib.util.module_from_spec(spec)
-        sys.modules["sweep_selective"] = module  # where dataclasses look
-        spec.loader.exec_module(module)
+    with imported("sweep_selective") as module:
         yield module
-    finally:
-        sys.path.remove(str(SCRIPTS))
 
 
 def result(value, *, groups=None, steps=None):

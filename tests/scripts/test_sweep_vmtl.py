@@ -1,7 +1,5 @@
 """The tables of variational multi-task learning: runs that the command takes, and what is made of them."""
 
-import importlib.util
-import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,24 +8,14 @@ from types import ModuleType
 import pytest
 
 from mtlrun import config
-
-SCRIPTS = Path(__file__).parents[2] / "scripts"
+from tests.scripts.loading import imported
 
 
 @pytest.fixture(scope="module")
 def sweep() -> Iterator[ModuleType]:
     """The script as a module."""
-    sys.path.insert(0, str(SCRIPTS))
-    try:
-        spec = importlib.util.spec_from_file_location("sweep_vmtl", SCRIPTS / "sweep_vmtl.py")
-        assert spec is not None
-        assert spec.loader is not None
-        module = sys.modules["sweep_vmtl"] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+    with imported("sweep_vmtl") as module:
         yield module
-    finally:
-        sys.path.remove(str(SCRIPTS))
-        sys.modules.pop("sweep_vmtl", None)
 
 
 @pytest.mark.parametrize("name", ["methods", "priors", "bayes"])

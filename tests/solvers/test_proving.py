@@ -179,7 +179,7 @@ def test_bounds_of_descents_hold_whatever_the_duals_and_the_tilt(number, partiti
     problem = problem_of(matrix, m, "gain", limits)
     run = Run(problem, Clock(60), 0)
     begin(run)
-    size, once = len(run.items), run.shape.least == run.shape.most == 1
+    size, once = len(run.items), run.shape.once
     limit = -np.inf if once else 0.0
     rewards = np.maximum(rng.normal(size=size), limit)
     prices = rng.normal(size=len(run.shape.counts))

@@ -15,7 +15,7 @@ from tests.solvers.drawn import draw, expected, problem_of
 def bound_of(problem, rewards=0.0, seconds=20.0, disjoint=None):
     run = Run(problem, Clock(60), 0)
     begin(run)
-    disjoint = run.shape.least == run.shape.most == 1 if disjoint is None else disjoint
+    disjoint = run.shape.once if disjoint is None else disjoint
     found = relaxation(run, disjoint=disjoint).bound(
         np.full(len(run.items), rewards), Clock(seconds)
     )
