@@ -195,20 +195,27 @@ def _crown(outputs: Sequence[Tensor], savings: Mapping[int, int]) -> _Crown | No
     return found
 
 
-def _uses(starts: Sequence[Node]) -> dict[Node, int]:
-    """How often each node that can be reached is entered."""
-    uses = dict.fromkeys(starts, 0)
-    for node in starts:
-        uses[node] += 1
-    stack = list(uses)
+def users_of_nodes(starts: Sequence[Node]) -> dict[Node, list[Node]]:
+    """For each node that can be reached, those that enter it, one for every edge."""
+    users: dict[Node, list[Node]] = {node: [] for node in starts}
+    stack = list(users)
     while stack:
-        for source, _ in stack.pop().next_functions:
+        node = stack.pop()
+        for source, _ in node.next_functions:
             if source is None:
                 continue
-            if source not in uses:
-                uses[source] = 0
+            if source not in users:
+                users[source] = []
                 stack.append(source)
-            uses[source] += 1
+            users[source].append(node)
+    return users
+
+
+def _uses(starts: Sequence[Node]) -> dict[Node, int]:
+    """How often each node that can be reached is entered, at the starts too."""
+    uses = {node: len(own) for node, own in users_of_nodes(starts).items()}
+    for node in starts:
+        uses[node] += 1
     return uses
 
 

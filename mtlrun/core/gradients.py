@@ -13,9 +13,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import get_gradient_edge
 from torch.utils import _pytree as pytree
 
-from mtlrun.core._backward import all_tasks_gradients, one_task_gradients
+from mtlrun.core._backward import all_tasks_gradients, one_task_gradients, users_of_nodes
 from mtlrun.core.batch import Batch, TaskName
 from mtlrun.core.distributed import average_, num_processes
 from mtlrun.core.layers import (
@@ -46,7 +47,8 @@ class SharedPass:
         feature_gradients: For each task its loss's gradient at `features`, None where it reads none.
         head_gradients: For each task those of its own parameters; empty if not asked for.
         random_states: T + 2 of them: before the encoder, before each head, and at the end.
-        layers: What the Gramian needs of linear and convolution layers; empty if not asked for.
+        layers: Calls of linear and convolution layers whose gradients are better left unformed; empty
+            if not asked for.
     """
 
     parameters: list[nn.Parameter]
@@ -67,6 +69,7 @@ def shared_pass(
     autocast: AbstractContextManager[Any] | None = None,
     heads: bool = True,
     layers: bool = False,
+    summed: bool = False,
 ) -> SharedPass:
     """One forward pass, walked back from each task's loss to the shared features.
 
@@ -79,12 +82,13 @@ def shared_pass(
         encoded: Names of the tasks whose inputs are encoded, if more than `tasks`.
         autocast: Context of the forward pass.
         heads: Whether the heads' gradients are wanted.
-        layers: Whether `gramian` will be asked for.
+        layers: Whether gradients will be compared only, by `gramian` or `ComparedGradients`.
+        summed: Whether they will also be summed up, by the latter.
     """
     parameters = [p for p in model.shared_parameters() if p.requires_grad]
     device = parameters[0].device if parameters else next(model.parameters()).device
     names = [task.name for task in tasks]
-    wanted = partial(is_better_unformed, len(tasks))
+    wanted = partial(is_better_unformed, len(tasks), summed)
     recorder = LayerRecorder(model, parameters, wanted) if layers else None
     states = [RandomState.capture(device)]
     predictions: dict[TaskName, Any] = {}
@@ -119,7 +123,7 @@ def shared_pass(
         feature_gradients,
         head_gradients,
         states,
-        recorder.calls() if recorder else [],
+        _used_once(recorder.calls(), features) if recorder else [],
     )
 
 
@@ -221,14 +225,7 @@ def gramian(
     counted = {id(p) for p in (forward.parameters if parameters is None else parameters)}
     calls = [call for call in forward.layers if id(call.module.weight) in counted]
     found = partly_formed_gradients(forward, calls, parameters=counted, retain_graph=retain_graph)
-    for row in found.rows:
-        average_(row)
-    total = stored_gramian(found.rows)
-    for call, outputs in zip(calls, found.outputs, strict=True):
-        bias = call.module.bias is not None and id(call.module.bias) in counted
-        own = outputs_gramian(call, outputs, bias=bias, gathered=num_processes() > 1)
-        total = total.to(own.device) + own
-    return total
+    return partly_formed_gramian(found, calls, counted)
 
 
 @dataclass(frozen=True)
@@ -278,6 +275,26 @@ def partly_formed_gradients(
     return PartlyFormed(formed, rows, [[row[k] for row in found] for k in range(len(calls))])
 
 
+def partly_formed_gramian(
+    found: PartlyFormed, calls: Sequence[LayerCall], counted: Container[int]
+) -> Tensor:
+    """[T, T] float64 inner products of gradients averaged over the processes, as the formed ones are then.
+
+    Args:
+        found: What `partly_formed_gradients` found, of this process's examples.
+        calls: Of the same layers.
+        counted: `id`s of the parameters that count.
+    """
+    for row in found.rows:
+        average_(row)
+    total = stored_gramian(found.rows)
+    for call, outputs in zip(calls, found.outputs, strict=True):
+        bias = call.module.bias is not None and id(call.module.bias) in counted
+        own = outputs_gramian(call, outputs, bias=bias, gathered=num_processes() > 1)
+        total = total.to(own.device) + own
+    return total
+
+
 def outputs_gramian(
     call: LayerCall, outputs: Sequence[Tensor | None], *, bias: bool, gathered: bool = False
 ) -> Tensor:
@@ -303,6 +320,20 @@ def stored_gramian(rows: Sequence[Gradient]) -> Tensor:
 def _filled(found: Sequence[Tensor | None], like: Sequence[Tensor]) -> Gradient:
     pairs = zip(found, like, strict=True)
     return [torch.zeros_like(p) if part is None else part.detach() for part, p in pairs]
+
+
+def _used_once(calls: list[LayerCall], features: Sequence[Any]) -> list[LayerCall]:
+    """Those whose weight goes nowhere else, not even as autocast's copy of it."""
+    nodes = [f.grad_fn for f in features if isinstance(f, Tensor) and f.grad_fn is not None]
+    users = users_of_nodes(nodes) if calls else {}
+    found = []
+    for call in calls:
+        own = users.get(get_gradient_edge(call.module.weight).node, [])
+        while len(own) == 1 and own[0].name() == "ToCopyBackward0":
+            own = users[own[0]]
+        if len(own) < 2:
+            found.append(call)
+    return found
 
 
 def _cut(feature: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Inner products of tasks' gradients of a layer's parameters from its inputs and outputs, unformed."""
+"""What follows of tasks' gradients of a layer's parameters from its inputs and its output's gradients."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -65,8 +65,24 @@ def layer_gramian(
     return total
 
 
+def layer_gradient(call: LayerCall, gradient: Tensor) -> dict[str, Tensor]:
+    """Gradients of a layer's parameters, by their names in it, that follow from its output's.
+
+    Args:
+        call: A linear or convolution layer's.
+        gradient: Of its output.
+    """
+    module = call.module
+    rows = input_rows(module, call.inputs).to(module.weight.dtype)
+    outputs = output_rows(module, gradient).to(rows.dtype)
+    found = {"weight": (outputs.mT @ rows).view_as(module.weight)}
+    if module.bias is not None:
+        found["bias"] = outputs.sum(1).flatten()
+    return found
+
+
 def layer_is_cheaper_unformed(
-    num_tasks: int, num_rows: int, num_inputs: int, num_outputs: int
+    num_tasks: int, num_rows: int, num_inputs: int, num_outputs: int, summed: bool = False
 ) -> bool:
     """Whether `layer_gramian` multiplies less than forming T gradients and their inner products.
 
@@ -75,13 +91,17 @@ def layer_is_cheaper_unformed(
         num_rows: N, examples times positions.
         num_inputs: D, of a row, in one group of channels.
         num_outputs: C, in one group of channels.
+        summed: Whether a weighted sum of the gradients follows.
     """
-    formed = num_tasks * num_inputs * num_outputs * (num_rows + num_tasks)
+    formed = num_tasks * num_inputs * num_outputs * (num_rows + num_tasks + summed)
     unformed = num_rows**2 * (num_inputs + num_tasks * num_outputs)
-    return unformed + num_tasks**2 * num_rows * num_outputs < formed
+    unformed += num_tasks * num_rows * num_outputs * (num_tasks + summed)
+    return unformed + summed * num_rows * num_inputs * num_outputs < formed
 
 
-def is_better_unformed(num_tasks: int, module: Any, inputs: Tensor, output: Tensor) -> bool:
+def is_better_unformed(
+    num_tasks: int, summed: bool, module: Any, inputs: Tensor, output: Tensor
+) -> bool:
     """`layer_is_cheaper_unformed` of a call of a layer."""
     channels = module.weight.shape[0]
     return layer_is_cheaper_unformed(
@@ -89,15 +109,15 @@ def is_better_unformed(num_tasks: int, module: Any, inputs: Tensor, output: Tens
         output.numel() // channels * num_processes(),
         module.weight[0].numel(),
         channels // getattr(module, "groups", 1),
+        summed,
     )
 
 
 class LayerRecorder:
     """Keeps, while it is entered, the calls of linear and convolution layers.
 
-    Only of those that are called once and whose parameters are all trained and no other module's.
-    A weight that is also used outside of its layer's call goes unnoticed; none of our networks has
-    one.
+    Only of those that are called once and whose parameters, a weight and maybe a bias, are all trained
+    and no other module's.
 
     Args:
         model: Its layers are watched.
@@ -122,6 +142,7 @@ class LayerRecorder:
             module
             for module in model.modules()
             if type(module) in (nn.Linear, nn.Conv1d, nn.Conv2d)
+            and {"weight"} <= dict(module.named_parameters()).keys() <= {"weight", "bias"}
             and all(id(p) in trained and uses[id(p)] == 1 for p in module.parameters())
             and not isinstance(getattr(module, "padding", 0), str)
             and getattr(module, "padding_mode", "zeros") == "zeros"

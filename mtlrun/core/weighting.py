@@ -100,7 +100,8 @@ class GramianWeighting(Weighting):
     """Weighs the gradients by their inner products.
 
     Of layers with few rows (`mtlrun.core.layers`) no gradient is formed; those of the other layers are
-    held for all T tasks until their inner products are taken. Then one more backward pass follows.
+    held for all T tasks until they have been added up. One more backward pass follows only where
+    gradients of less than all shared parameters are compared.
 
     The shared parameters get the weighted sum of the tasks' gradients; every task's own parameters
     get its gradient times `head_weights`.

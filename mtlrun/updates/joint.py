@@ -1,12 +1,14 @@
 """All tasks move the parameters together."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from mtlrun.core.batch import Batch
+from mtlrun.core.compared_gradients import ComparedGradients
 from mtlrun.core.distributed import averaged
 from mtlrun.core.feature_gradients import feature_gramian, signed_sums, weighed_features
 from mtlrun.core.gradients import (
@@ -36,7 +38,8 @@ class Joint(UpdateRule):
     A weighting of losses takes one backward pass of their weighted sum. The others take one forward
     pass, cut at the features that the heads read: each head is walked back once, which yields its
     parameters' gradients, and the encoder once a task. From their inner products a weighting of
-    gradients finds its weights for one last backward pass; an aggregation is shown the gradients
+    gradients finds its weights, and what was walked back is summed by them; a weighting by gradients of
+    features or one layer takes one last backward pass instead. An aggregation is shown the gradients
     one after another. Every task's gradient is averaged over the processes before that.
 
     Args:
@@ -75,13 +78,7 @@ class Joint(UpdateRule):
             losses, weights = self._weigh_losses(batch, weighting)
             norm = self.move(self.optimizers[0])
         else:
-            forward = self._shared_pass(batch, layers=isinstance(weighting, GramianWeighting))
-            losses, weights = forward.losses, None
-            if isinstance(weighting, GramianWeighting):
-                weights = self._weigh_gradients(forward, weighting)
-            else:
-                assert isinstance(weighting, GradientAggregation)
-                self._aggregate(forward, weighting)
+            losses, weights = self._combine_gradients(batch)
             norm = self.move(self.optimizers[0], averaging=False)
         if random is not None:
             weighting.losses_after(averaged(losses), self._losses_again(batch, random))
@@ -115,25 +112,36 @@ class Joint(UpdateRule):
         (weights * losses).sum().backward()  # type: ignore[no-untyped-call]  # torch's backward has no annotations
         return losses.detach(), weights
 
-    def _shared_pass(self, batch: Batch, *, layers: bool) -> SharedPass:
+    def _combine_gradients(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """Losses [T], and weights [T] if there are any; the gradients, means over processes, lie in the parameters."""
+        weighting = self.weighting
+        by_products = isinstance(weighting, GramianWeighting)
         forward = shared_pass(
             self.model,
             self.tasks,
             batch,
             autocast=self.settings.autocast(self.device),
-            layers=layers,
+            layers=by_products,
+            summed=by_products,
         )
         self.check_finite(forward.losses)
-        return forward
+        if isinstance(weighting, GramianWeighting):
+            return forward.losses, self._weigh_gradients(forward, weighting)
+        assert isinstance(weighting, GradientAggregation)
+        self._aggregate(forward, weighting)
+        return forward.losses, None
 
     def _weigh_gradients(self, forward: SharedPass, weighting: GramianWeighting) -> Tensor:
         """Weights [T]; the gradients, means over the processes, lie in the parameters."""
+        weighted: Callable[[Tensor], Gradient] = partial(weighted_gradient, forward)
         if weighting.grad_on == "features":
             products = feature_gramian(forward)
+        elif weighting.grad_on == "last_layer":
+            last = self.model.last_shared_layer().parameters(recurse=False)
+            products = gramian(forward, parameters=last, retain_graph=True)
         else:
-            layer = self.model.last_shared_layer() if weighting.grad_on == "last_layer" else None
-            parameters = None if layer is None else layer.parameters(recurse=False)
-            products = gramian(forward, parameters=parameters, retain_graph=True)
+            compared = ComparedGradients(forward)
+            products, weighted = compared.gramian, compared.weighted
         products = products.to(self.device)
         self.check_finite_gradients(products.diagonal())
         known = averaged(forward.losses)
@@ -141,7 +149,7 @@ class Joint(UpdateRule):
         heads = weighting.head_weights(weights).to(forward.losses)
         self._teach(known)
         weights = weights.to(forward.losses)
-        self._give(forward, weighted_gradient(forward, weights), heads)
+        self._give(forward, weighted(weights), heads)
         return weights
 
     def _aggregate(self, forward: SharedPass, weighting: GradientAggregation) -> None:

@@ -4,9 +4,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.prune import l1_unstructured
 
 from mtlrun.core import layers as layers_module
 from mtlrun.core.batch import Batch
+from mtlrun.core.compared_gradients import ComparedGradients
 from mtlrun.core.gradients import (
     flattened,
     gramian,
@@ -48,6 +50,17 @@ class Twice(nn.Module):
         return self.layer(torch.tanh(self.layer(x)))
 
 
+class Tied(nn.Module):
+    """A layer, and its weight once more outside of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(6, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(torch.tanh(self.layer(x)), self.layer.weight.T)
+
+
 LAYERS = {
     "linear": ([nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 7, bias=False)], (3, 6)),
     "linear on sequences": (
@@ -55,6 +68,11 @@ LAYERS = {
         (3, 7, 6),
     ),
     "relu in place": ([nn.Linear(6, 5), nn.ReLU(inplace=True), nn.Linear(5, 4)], (3, 6)),
+    "weight used again": ([Tied(), nn.Linear(6, 4)], (3, 6)),
+    "weight made of others": (
+        [l1_unstructured(nn.Linear(6, 5), "weight", 3), nn.Tanh(), nn.Linear(5, 4)],
+        (3, 6),
+    ),
     "called twice": ([Twice(), nn.Linear(6, 4)], (3, 6)),
     "convolutions": (
         [
@@ -111,6 +129,21 @@ def test_the_gramian_is_that_of_stored_gradients(
         assert recorded.layers
 
 
+@pytest.mark.parametrize("unformed", [True, False], ids=["unformed", "formed"])
+@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.filterwarnings("ignore:Lazy modules:UserWarning")
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")
+def test_a_sum_of_compared_gradients_is_that_of_one_more_backward_pass(
+    name: str, unformed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layers_module, "layer_is_cheaper_unformed", lambda *_: unformed)
+    model, batch = model_and_batch(name)
+    weights = torch.tensor([0.2, -1.0, 3.0], dtype=torch.float64)
+    expected = weighted_gradient(shared_pass(model, model.tasks, batch), weights)
+    compared = ComparedGradients(shared_pass(model, model.tasks, batch, layers=True))
+    torch.testing.assert_close(compared.weighted(weights), expected, rtol=1e-10, atol=1e-12)
+
+
 @pytest.mark.filterwarnings("ignore:Lazy modules:UserWarning")
 def test_the_gramian_of_some_parameters_counts_only_those(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layers_module, "layer_is_cheaper_unformed", lambda *_: True)
@@ -153,9 +186,55 @@ def test_gradients_of_what_a_loss_does_not_read_are_zero() -> None:
     targets = {n: t.clone().requires_grad_() for n, t in point.batch.targets.items()}
     forward = shared_pass(point.model, tasks, Batch(point.batch.inputs, targets), layers=True)
     found = gramian(forward, retain_graph=True)
-    rows = task_gradients(forward)
+    rows = task_gradients(forward, retain_graph=True)
     assert all(not part.any() for part in [*rows[0], *forward.head_gradients[0]])
     torch.testing.assert_close(found, stored_gramian(rows), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("unformed", [True, False], ids=["unformed", "formed"])
+def test_a_sum_knows_what_a_loss_does_not_read(
+    unformed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layers_module, "layer_is_cheaper_unformed", lambda *_: unformed)
+    model, batch = model_and_batch("linear")
+    blind = task("b", lambda p, t: (t**2).sum() + 0.0 * p.detach().sum())
+    tasks = [model.tasks[0], blind, model.tasks[2]]
+    targets = {n: t.clone().requires_grad_() for n, t in batch.targets.items()}
+    forward = shared_pass(model, tasks, Batch(batch.inputs, targets), layers=True)
+    assert bool(forward.layers) is unformed
+    weights = torch.tensor([1.0, 2.0, -0.5], dtype=torch.float64)
+    rows = flattened(task_gradients(forward, retain_graph=True))
+    found = flattened([ComparedGradients(forward).weighted(weights)])[0]
+    torch.testing.assert_close(found, weights @ rows, rtol=1e-10, atol=1e-12)
+    nothing = shared_pass(model, [blind], Batch(batch.inputs, targets), layers=True)
+    zero = ComparedGradients(nothing).weighted(weights[:1])
+    assert not any(part.any() for part in zero)
+
+
+def test_a_sum_under_autocast_is_as_near_as_that_of_a_backward_pass(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(layers_module, "layer_is_cheaper_unformed", lambda *_: True)
+    model, batch = model_and_batch("linear on sequences")
+    weights = torch.tensor([0.2, -1.0, 3.0])
+    exact = weighted_gradient(shared_pass(model, model.tasks, batch), weights.double())
+    model.float()
+    assert isinstance(batch.inputs, Tensor)
+    single = Batch(batch.inputs.float(), {n: t.float() for n, t in batch.targets.items()})
+
+    def cast() -> torch.autocast:
+        return torch.autocast("cpu", torch.bfloat16)
+
+    def error(found: list[Tensor]) -> float:
+        difference = flattened([found]).double() - flattened([exact])
+        return float(difference.norm() / flattened([exact]).norm())
+
+    plain = weighted_gradient(shared_pass(model, model.tasks, single, autocast=cast()), weights)
+    forward = shared_pass(model, model.tasks, single, autocast=cast(), layers=True)
+    assert forward.layers
+    found = ComparedGradients(forward).weighted(weights)
+    assert all(part.dtype == torch.float32 for part in found)
+    assert error(found) < 1.5 * error(plain) < 0.1
 
 
 def test_all_tasks_see_the_masks_of_one_forward_pass() -> None:
