@@ -1,11 +1,13 @@
-"""Diagonal Gaussians: draws, combinations, divergences."""
+"""Diagonal Gaussians: draws and divergences."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 LEAST_VARIANCE = 1e-6  # added to both variances of a divergence, as the released program does
 
@@ -49,6 +51,8 @@ class Gaussian:
 
 def concatenated(parts: Sequence[Gaussian], *, dim: int = 0) -> Gaussian:
     """Along an axis; all with variances, or all points."""
+    if len(parts) == 1:
+        return parts[0]
     variances = [part.variance for part in parts if part.variance is not None]
     mean = torch.cat([part.mean for part in parts], dim)
     return Gaussian(mean, torch.cat(variances, dim) if variances else None)
@@ -57,26 +61,6 @@ def concatenated(parts: Sequence[Gaussian], *, dim: int = 0) -> Gaussian:
 def root(variance: Tensor) -> Tensor:
     """Standard deviations, with a finite gradient at 0."""
     return variance.clamp_min(torch.finfo(variance.dtype).tiny).sqrt()
-
-
-def combination(parts: Gaussian, weights: Tensor) -> Gaussian:
-    """The distribution of sum_n weights[k, n] x_n, where x_n are independent and distributed as the parts.
-
-    Source: Shen et al., VMTL, the priors with Gumbel-softmax weights. It is one Gaussian, not a mixture: variances get
-    weights squared.
-
-    Args:
-        parts: [K, N, ..., D].
-        weights: [K, N].
-
-    Returns:
-        [K, ..., D].
-    """
-    wide = weights.view(*weights.shape, *[1] * (parts.mean.dim() - 2))
-    mean = (wide * parts.mean).sum(1)
-    if parts.variance is None:
-        return Gaussian(mean, None)
-    return Gaussian(mean, (wide.square() * parts.variance).sum(1))
 
 
 def standard_normal_like(own: Gaussian) -> Gaussian:
@@ -96,6 +80,82 @@ def kl_divergence(posterior: Gaussian, prior: Gaussian) -> Tensor:
     shift = (posterior.mean - prior.mean).square()
     terms = torch.addcdiv(ratio - ratio.log(), shift, other)
     return 0.5 * (terms.sum(-1) - terms.shape[-1])
+
+
+def kl_to_combination(posterior: Gaussian, parts: Gaussian, weights: Tensor) -> Tensor:
+    """`kl_divergence` of a posterior and of sum_n weights[k, n] x_n, x_n independent and distributed as the parts.
+
+    Source: Shen et al., VMTL, the priors with Gumbel-softmax weights. The sum is one Gaussian, not a
+    mixture: variances get weights squared. Walked back by hand, in half of the operations; under
+    autocast too it is of the type of the posterior, but its sums over parts are matrix products, which
+    `trainer.precision=tf32` rounds.
+
+    Args:
+        posterior: [K, ..., D].
+        parts: [K, N, ..., D].
+        weights: [K, N].
+
+    Returns:
+        [K, ...].
+    """
+    if posterior.variance is None or parts.variance is None:
+        return posterior.mean.new_zeros(posterior.mean.shape[:-1])
+    with _without_autocast(posterior.mean):
+        found: Tensor = _ToCombination.apply(
+            posterior.mean,
+            posterior.variance,
+            parts.mean,
+            parts.variance,
+            weights.to(posterior.mean.dtype),
+        )
+    return found
+
+
+class _ToCombination(torch.autograd.Function):
+    @staticmethod
+    def forward(  # noqa: PLR0917
+        ctx: Any, mean: Tensor, variance: Tensor, means: Tensor, variances: Tensor, weights: Tensor
+    ) -> Tensor:
+        row = weights.unsqueeze(1)  # [K, 1, N]
+        shift = mean - (row @ means.flatten(2)).view_as(mean)
+        other = (row.square() @ variances.flatten(2)).view_as(mean).add_(LEAST_VARIANCE)
+        own = variance + LEAST_VARIANCE
+        ratio = own / other
+        pull = shift / other
+        terms = (ratio - ratio.log()).addcmul_(shift, pull)
+        parts = (means, variances) if ctx.needs_input_grad[4] else (None, None)
+        ctx.save_for_backward(weights, own, other, ratio, pull, *parts)
+        return terms.sum(-1).sub_(terms.shape[-1]).mul_(0.5)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """Of mean and variance, the parts' means and variances, and the weights."""
+        weights, own, other, ratio, pull, means, variances = ctx.saved_tensors
+        _, _, *of_parts, of_mixing = ctx.needs_input_grad
+        gradient = gradients[0].unsqueeze(-1)
+        half = 0.5 * gradient
+        of_mean = pull * gradient
+        excess = ratio - 1
+        of_variance = (excess / own).mul_(half)
+        of_means = of_variances = of_weights = None
+        if of_mixing or any(of_parts):
+            of_other = excess.div_(other).addcmul_(pull, pull).mul_(half)  # times -1
+            wide = weights.view(*weights.shape, *[1] * (pull.dim() - 1))
+            if of_parts[0]:
+                of_means = -wide * of_mean.unsqueeze(1)
+            if of_parts[1]:
+                of_variances = -wide.square() * of_other.unsqueeze(1)
+        if of_mixing:
+            with _without_autocast(means):
+                by_mean = means.flatten(2) @ of_mean.flatten(1).unsqueeze(-1)  # [K, N, 1]
+                by_variance = variances.flatten(2) @ of_other.flatten(1).unsqueeze(-1)
+            of_weights = -by_variance.squeeze(-1).mul_(weights).mul_(2).add_(by_mean.squeeze(-1))
+        return of_mean, of_variance, of_means, of_variances, of_weights
+
+
+def _without_autocast(like: Tensor) -> torch.autocast:
+    return torch.autocast(like.device.type, enabled=False)
 
 
 def kl_to_mixture(posterior: Gaussian, parts: Gaussian, weights: Tensor, draws: Tensor) -> Tensor:

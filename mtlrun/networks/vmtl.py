@@ -16,9 +16,9 @@ from mtlrun.networks._classifiers import AmortizedClassifiers, OwnClassifiers
 from mtlrun.networks._draws import paired_logits, product_logits, with_bias
 from mtlrun.networks._gaussian import (
     Gaussian,
-    combination,
     concatenated,
     kl_divergence,
+    kl_to_combination,
     kl_to_mixture,
     standard_normal_like,
 )
@@ -257,7 +257,7 @@ class VMTL(MultiTaskModel):
     def _kl(self, posterior: Gaussian, parts: Gaussian, shares: Tensor, count: int) -> Tensor:
         if self.prior_form == "mixture":
             return kl_to_mixture(posterior, parts, shares, posterior.draws(count))
-        return kl_divergence(posterior, combination(parts, shares))
+        return kl_to_combination(posterior, parts, shares)
 
     def shared_parameters(self) -> list[nn.Parameter]:
         """The network's of z, and of the classifiers where they are amortized."""

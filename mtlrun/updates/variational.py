@@ -203,7 +203,7 @@ class Variational(UpdateRule):
             for each in self.optimizers:
                 each.zero_grad(set_to_none=True)
             losses, of_z, of_w = self._terms(batch, tasks, attention, temperature)
-            bounds = losses + weight_of_w * of_w + self.divergences.z * of_z
+            bounds = losses.add(of_w, alpha=weight_of_w).add(of_z, alpha=self.divergences.z)
             bounds.mean().backward()  # type: ignore[no-untyped-call]  # torch's backward has no annotations
             scalars["gradient_norm"] = self.move(optimizer)
             found += losses.detach()

@@ -14,14 +14,15 @@ from torch.nn import functional as F
 from mtlrun.networks._gaussian import (
     LEAST_VARIANCE,
     Gaussian,
-    combination,
     kl_divergence,
+    kl_to_combination,
     kl_to_mixture,
     root,
     standard_normal_like,
 )
 from mtlrun.networks._gaussian_linear import GaussianLinear
 from mtlrun.networks._softplus import softplus_squared
+from tests.networks.gaussians import combination
 
 
 def drawn(*shape: int, seed: int = 0, spread: float = 1.0) -> Gaussian:
@@ -82,6 +83,7 @@ def test_a_point_has_no_divergence() -> None:
     assert not kl_divergence(own, point).any()
     parts, shares = Gaussian(own.mean.unsqueeze(1), None), torch.ones(2, 1).double()
     assert not kl_to_mixture(own, parts, shares, own.draws(3)).any()
+    assert not kl_to_combination(own, parts, shares).any()
 
 
 @pytest.mark.parametrize("width", [1, 512])
@@ -95,8 +97,8 @@ def test_identical_posteriors_diverge_by_the_shrinking_of_the_variance(
     own = Gaussian(own.mean, own.variance + 1.0)  # beside which the guard is nothing
     assert own.variance is not None
     parts = Gaussian(own.mean.expand(1, 2, width), own.variance.expand(1, 2, width))
-    prior = combination(parts, torch.tensor([shares]).double())
-    assert float(kl_divergence(own, prior)) / width == pytest.approx(a_number, abs=2e-6)
+    found = kl_to_combination(own, parts, torch.tensor([shares]).double())
+    assert float(found) / width == pytest.approx(a_number, abs=2e-6)
 
 
 def test_a_combination_has_the_moments_of_the_weighted_sum_of_draws() -> None:
@@ -112,6 +114,43 @@ def test_a_combination_has_the_moments_of_the_weighted_sum_of_draws() -> None:
     assert torch.equal(found.mean[1], parts.mean[1, 0])
     assert torch.equal(found.variance[1], parts.variance[1, 0])
     assert combination(Gaussian(parts.mean, None), shares).variance is None
+
+
+@pytest.mark.parametrize("learned", [(0, 1, 2, 3, 4), (0, 1, 2), (0, 1), (0, 1, 3), (4,)])
+@pytest.mark.parametrize("spread", [1e-5, 1.0, 1e5])
+def test_a_divergence_from_a_combination_is_that_from_its_gaussian_with_all_gradients(
+    learned: tuple[int, ...], spread: float
+) -> None:
+    own, parts = drawn(2, 5, 4, spread=spread), drawn(2, 3, 5, 4, seed=1, spread=spread)
+    shares = torch.rand(2, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    values = [own.mean, own.variance, shares, parts.mean, parts.variance]
+    leaves = [v.requires_grad_() for k in learned if (v := values[k]) is not None]
+    found = kl_to_combination(own, parts, shares)
+    expected = kl_divergence(own, combination(parts, shares))
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    weights = torch.randn(2, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    of_found, of_expected = (
+        torch.autograd.grad((weights * which).sum(), leaves) for which in (found, expected)
+    )
+    for gradient, value in zip(of_found, of_expected, strict=True):
+        largest = float(value.abs().max())
+        torch.testing.assert_close(gradient, value, rtol=0, atol=1e-10 * largest)
+
+
+def test_a_divergence_from_a_combination_is_float32_under_autocast() -> None:
+    own, parts = drawn(1, 4), drawn(1, 2, 4, seed=1)
+    assert own.variance is not None
+    assert parts.variance is not None
+    own, parts = (
+        Gaussian(g.mean.float(), g.variance.float()) for g in (own, parts) if g.variance is not None
+    )
+    shares = torch.full((1, 2), 0.5, requires_grad=True)
+    found = []
+    for enabled in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            divergence = kl_to_combination(own, parts, shares)
+            found.append([divergence, *torch.autograd.grad(divergence.sum(), shares)])
+    torch.testing.assert_close(found[0], found[1], rtol=0, atol=0)
 
 
 def integral(own: Gaussian, parts: Gaussian, shares: Tensor) -> Tensor:

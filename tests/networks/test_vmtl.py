@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from mtlrun.networks._gaussian import Gaussian, combination, kl_divergence
+from mtlrun.networks._gaussian import Gaussian, kl_divergence
 from mtlrun.networks.vmtl import VMTL
 from tests.domains import batch_of, domains, network
+from tests.networks.gaussians import combination
 
 DATA = domains()
 NAMES = [task.name for task in DATA.tasks]
