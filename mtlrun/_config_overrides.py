@@ -72,6 +72,11 @@ def parse(
 
 def check_key(value: Value, config: Mapping[str, Any], groups: Collection[str]) -> str | None:
     """What is wrong with a value's key in a configuration; None if nothing is."""
+    if value.key.split(".")[0] == "sweep":
+        return (
+            f"`sweep` should be set by an experiment's file alone. Found `{value.words}`. Choose rows with "
+            f"row=, or write a file of your own in conf/experiment."
+        )
     if value.adds:
         return None  # the check of the whole configuration compares it with the constructor
     node: Any = config

@@ -100,6 +100,13 @@ def test_everything_that_is_wrong_is_told_at_once(conf: Path) -> None:
     assert "`optimizer.lr` should be a number" in text
 
 
+def test_a_table_is_not_changed_from_the_command_line(conf: Path) -> None:
+    for word in ("sweep.seeds=[5]", "+sweep.rows.Mine='method=hps'", "++sweep.common=null"):
+        text = _problems([word], conf)
+        assert "`sweep` should be set by an experiment's file alone." in text
+        assert word in text
+
+
 @pytest.mark.parametrize("key", ["plan", "affinity", "folder", "outputs"])
 def test_the_name_of_a_runs_folder_needs_no_quotes(conf: Path, key: str) -> None:
     path = "outputs/a/tag/backbone.width=8,data.tasks-315e3ebb/seed0/plan.json"
