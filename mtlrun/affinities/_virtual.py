@@ -25,9 +25,8 @@ from mtlrun.core.distributed import average_, num_processes
 from mtlrun.core.gradients import (
     Gradient,
     SharedPass,
-    outputs_gramian,
     partly_formed_gradients,
-    stored_gramian,
+    partly_formed_gramian,
 )
 from mtlrun.core.layers import LayerCall, LayerRecorder
 from mtlrun.core.method import TrainingPoint
@@ -139,10 +138,7 @@ class VirtualUpdates:
         )
         self.losses = dict(zip(tasks, forward.losses, strict=True))
         self._unformed = [*few_rows, *unformed_inputs]
-        found = partly_formed_gradients(forward, self._unformed)
-        for row in found.rows:
-            average_(row)
-        self._rows, self._outputs = found.rows, found.outputs
+        self._found = found = partly_formed_gradients(forward, self._unformed)
         self._own: dict[int, list[nn.Parameter]] = {}
         self.head_gradients: dict[int, Gradient] = {}
         if heads != "fixed":
@@ -160,7 +156,7 @@ class VirtualUpdates:
         written = [k for k, p in enumerate(found.parameters) if id(p) not in kept]
         self._shared = [found.parameters[k] for k in written]
         self.gradients = {
-            t: [row[k] for k in written] for t, row in zip(tasks, self._rows, strict=True)
+            t: [row[k] for k in written] for t, row in zip(tasks, self._found.rows, strict=True)
         }
         self._stand_ins: list[StandIn] = []
         for call in formed_inputs:
@@ -182,11 +178,7 @@ class VirtualUpdates:
 
     def gramian(self) -> Tensor:
         """[T, T] float64 inner products of the tasks' gradients of the shared parameters."""
-        total = stored_gramian(self._rows)
-        for call, outputs in zip(self._unformed, self._outputs, strict=True):
-            own = outputs_gramian(call, outputs, bias=call.module.bias is not None)
-            total = total.to(own.device) + own
-        return total
+        return partly_formed_gramian(self._found, self._unformed)
 
     def remove_stand_ins(self) -> None:
         """Has the layers with a stand-in work as before."""
@@ -203,12 +195,12 @@ class VirtualUpdates:
         own = dict(call.module.named_parameters())
         gradients = {
             t: {name: row[place[id(p)]] for name, p in own.items()}
-            for t, row in zip(self._tasks, self._rows, strict=True)
+            for t, row in zip(self._tasks, self._found.rows, strict=True)
         }
         return formed_input_layer(call, self._center(call), gradients)
 
     def _from_outputs(self, call: LayerCall, place: int, *, is_input: bool) -> Iterator[StandIn]:
-        outputs = self._outputs[place]
+        outputs = self._found.outputs[place]
         reached = [gradient for gradient in outputs if gradient is not None]
         if not reached:  # no step moves the layer
             return

@@ -32,8 +32,7 @@ class ComparedGradients:
     def __init__(self, forward: SharedPass) -> None:
         self._parameters, self._calls = forward.parameters, forward.layers
         self._found = partly_formed_gradients(forward, self._calls)
-        counted = {id(p) for p in forward.parameters}
-        self.gramian = partly_formed_gramian(self._found, self._calls, counted)
+        self.gramian = partly_formed_gramian(self._found, self._calls)
 
     def weighted(self, weights: Tensor) -> Gradient:
         """The gradient of a weighted sum of the losses, once: memory is given back while it is added up.

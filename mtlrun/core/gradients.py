@@ -234,8 +234,9 @@ class PartlyFormed:
 
     Attributes:
         parameters: The others.
-        rows: T lists of one gradient of each of these.
-        outputs: For each layer, each task's gradient of its output, None where the loss does not depend on it.
+        rows: T lists of one gradient of each of these, averaged over the processes.
+        outputs: For each layer, each task's gradient of its output, of this process's examples, None where the
+            loss does not depend on it.
     """
 
     parameters: list[nn.Parameter]
@@ -253,7 +254,7 @@ def partly_formed_gradients(
     """Each task's gradient of the shared parameters, with those of some layers left unformed.
 
     Args:
-        forward: A pass whose graph is still there; gradients are of this process's examples.
+        forward: A pass whose graph is still there.
         calls: Of these layers.
         parameters: `id`s of the parameters that are wanted; None for all.
         retain_graph: Whether it is needed afterwards.
@@ -272,25 +273,26 @@ def partly_formed_gradients(
         retain_graph=retain_graph,
     )
     rows = [_filled(row[len(calls) :], formed) for row in found]
+    for row in rows:
+        average_(row)
     return PartlyFormed(formed, rows, [[row[k] for row in found] for k in range(len(calls))])
 
 
 def partly_formed_gramian(
-    found: PartlyFormed, calls: Sequence[LayerCall], counted: Container[int]
+    found: PartlyFormed, calls: Sequence[LayerCall], counted: Container[int] | None = None
 ) -> Tensor:
-    """[T, T] float64 inner products of gradients averaged over the processes, as the formed ones are then.
+    """[T, T] float64 inner products of all gradients, averaged over the processes.
 
     Args:
-        found: What `partly_formed_gradients` found, of this process's examples.
+        found: By `partly_formed_gradients`.
         calls: Of the same layers.
-        counted: `id`s of the parameters that count.
+        counted: `id`s of the parameters that were wanted; None for all.
     """
-    for row in found.rows:
-        average_(row)
     total = stored_gramian(found.rows)
     for call, outputs in zip(calls, found.outputs, strict=True):
-        bias = call.module.bias is not None and id(call.module.bias) in counted
-        own = outputs_gramian(call, outputs, bias=bias, gathered=num_processes() > 1)
+        bias = call.module.bias
+        has_bias = bias is not None and (counted is None or id(bias) in counted)
+        own = outputs_gramian(call, outputs, bias=has_bias, gathered=num_processes() > 1)
         total = total.to(own.device) + own
     return total
 

@@ -86,7 +86,7 @@ def kl_to_combination(posterior: Gaussian, parts: Gaussian, weights: Tensor) -> 
     """`kl_divergence` of a posterior and of sum_n weights[k, n] x_n, x_n independent and distributed as the parts.
 
     Source: Shen et al., VMTL, the priors with Gumbel-softmax weights. The sum is one Gaussian, not a
-    mixture: variances get weights squared. Walked back by hand, in half of the operations; under
+    mixture: variances get weights squared. Walked back by hand, in fewer operations; under
     autocast too it is of the type of the posterior, but its sums over parts are matrix products, which
     `trainer.precision=tf32` rounds.
 
