@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from mtlrun.core.batch import TaskName
 from mtlrun.networks._gaussian import Gaussian, concatenated
-from mtlrun.networks._gaussian_linear import GaussianLinear
+from mtlrun.networks._gaussian_linear import GaussianLinear, weights_of
 from mtlrun.networks._latent import GaussianNetwork
 
 
@@ -35,12 +35,8 @@ class OwnClassifiers(nn.Module):
 
     def forward(self, tasks: Sequence[TaskName]) -> Gaussian:
         """[K, C, D] of some tasks."""
-        parts = []
-        for task in tasks:
-            layer = self.own[task]
-            assert isinstance(layer, GaussianLinear)
-            parts.append(layer.weights()[None])
-        return concatenated(parts)
+        layers = [self.own[task] for task in tasks]
+        return weights_of([layer for layer in layers if isinstance(layer, GaussianLinear)])
 
     def task_parameters(self, task: TaskName) -> list[nn.Parameter]:
         """Of one task."""

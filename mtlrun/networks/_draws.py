@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mtlrun.networks._gaussian import Gaussian, root
+from mtlrun.networks._gaussian import Gaussian, root, without_autocast
 
 
 def paired_logits(posterior: Gaussian, weights: Gaussian, count: int) -> Tensor:
@@ -25,7 +25,7 @@ def paired_logits(posterior: Gaussian, weights: Gaussian, count: int) -> Tensor:
     if weights.variance is None:
         return product_logits(own.draws(count), weights, 1)
     spread = None if own.variance is None else root(own.variance)
-    with torch.autocast(own.mean.device.type, enabled=False):
+    with without_autocast(own.mean):
         found: Tensor = _Paired.apply(own.mean, spread, weights.mean, weights.variance, count)
     return found
 

@@ -63,6 +63,11 @@ def root(variance: Tensor) -> Tensor:
     return variance.clamp_min(torch.finfo(variance.dtype).tiny).sqrt()
 
 
+def without_autocast(like: Tensor) -> torch.autocast:
+    """The context in which operations are of the type of what they are given, on a tensor's device."""
+    return torch.autocast(like.device.type, enabled=False)
+
+
 def standard_normal_like(own: Gaussian) -> Gaussian:
     """N(0, I) of the same shape."""
     return Gaussian(torch.zeros_like(own.mean), torch.ones_like(own.mean))
@@ -100,7 +105,7 @@ def kl_to_combination(posterior: Gaussian, parts: Gaussian, weights: Tensor) -> 
     """
     if posterior.variance is None or parts.variance is None:
         return posterior.mean.new_zeros(posterior.mean.shape[:-1])
-    with _without_autocast(posterior.mean):
+    with without_autocast(posterior.mean):
         found: Tensor = _ToCombination.apply(
             posterior.mean,
             posterior.variance,
@@ -147,15 +152,11 @@ class _ToCombination(torch.autograd.Function):
             if of_parts[1]:
                 of_variances = -wide.square() * of_other.unsqueeze(1)
         if of_mixing:
-            with _without_autocast(means):
+            with without_autocast(means):
                 by_mean = means.flatten(2) @ of_mean.flatten(1).unsqueeze(-1)  # [K, N, 1]
                 by_variance = variances.flatten(2) @ of_other.flatten(1).unsqueeze(-1)
             of_weights = -by_variance.squeeze(-1).mul_(weights).mul_(2).add_(by_mean.squeeze(-1))
         return of_mean, of_variance, of_means, of_variances, of_weights
-
-
-def _without_autocast(like: Tensor) -> torch.autocast:
-    return torch.autocast(like.device.type, enabled=False)
 
 
 def kl_to_mixture(posterior: Gaussian, parts: Gaussian, weights: Tensor, draws: Tensor) -> Tensor:

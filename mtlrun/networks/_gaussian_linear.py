@@ -1,5 +1,7 @@
 """Linear layers whose weights are independent normal variables."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -46,10 +48,6 @@ class GaussianLinear(nn.Module):
             self.rho = nn.Parameter(rhos[0])
             self.bias_rho = nn.Parameter(rhos[1]) if bias else None
 
-    def weights(self) -> Gaussian:
-        """Of the weights [E, D], without the bias."""
-        return Gaussian(self.mean, None if self.rho is None else softplus_squared(self.rho))
-
     def variances(self) -> Variances:
         """Of the weights [E, D] and of the bias [E]; None of a point."""
         if self.rho is None:
@@ -73,3 +71,15 @@ class GaussianLinear(nn.Module):
         if variances is None:
             return Gaussian(mean, None)
         return Gaussian(mean, F.linear(inputs.square(), *variances))
+
+
+def weights_of(layers: Sequence[GaussianLinear]) -> Gaussian:
+    """The weights [K, E, D] of K layers of a size, without biases."""
+    mean = stacked([layer.mean for layer in layers])
+    rhos = [layer.rho for layer in layers if layer.rho is not None]
+    return Gaussian(mean, softplus_squared(stacked(rhos)) if rhos else None)
+
+
+def stacked(own: Sequence[Tensor]) -> Tensor:
+    """[K, ...] of K tensors of a shape; of one without a copy."""
+    return own[0].unsqueeze(0) if len(own) == 1 else torch.stack(list(own))

@@ -5,6 +5,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from mtlrun.networks._dropout import InputDropout
+from mtlrun.networks._elu import FastELU
 from mtlrun.networks._gaussian import Gaussian
 from mtlrun.networks._gaussian_linear import GaussianLinear, Variances
 
@@ -38,7 +39,12 @@ class GaussianNetwork(nn.Module):
         super().__init__()
         layers: list[nn.Module] = [InputDropout(dropout)]
         if net == "mlp":
-            layers += [nn.Linear(num_inputs, hidden), nn.ELU(), nn.Linear(hidden, hidden), nn.ELU()]
+            layers += [
+                nn.Linear(num_inputs, hidden),
+                FastELU(),
+                nn.Linear(hidden, hidden),
+                FastELU(),
+            ]
             num_inputs = hidden
         self.layers = nn.Sequential(*layers)
         self.last = GaussianLinear(num_inputs, num_outputs, bayesian=bayesian)

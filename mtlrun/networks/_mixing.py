@@ -35,12 +35,11 @@ class MixingWeights(nn.Module):
 
     def forward(self, tasks: Sequence[TaskName], temperature: float) -> Tensor:
         """[K, T - 1] weights of the others, in the order of all tasks, for K tasks."""
-        if self.kind == "mean":
-            return self.zeros.softmax(-1).expand(len(tasks), -1)
-        logits = torch.stack([self.logits[task] for task in tasks])
-        if self.kind == "learnable":
-            return logits.softmax(-1)
-        return F.gumbel_softmax(logits, tau=temperature)
+        return drawn_together({"": self}, tasks, temperature)[""]
+
+    def rows(self, tasks: Sequence[TaskName]) -> list[Tensor]:
+        """Logits [T - 1] of each of some tasks."""
+        return [self.zeros if self.kind == "mean" else self.logits[task] for task in tasks]
 
     def expected(self) -> Mapping[TaskName, Mapping[TaskName, float]]:
         """The weights without draws, by task and other task."""
@@ -53,3 +52,15 @@ class MixingWeights(nn.Module):
                 shares = self.logits[task].detach().softmax(-1).tolist()
                 found[task] = dict(zip(others, shares, strict=True))
         return found
+
+
+def drawn_together(
+    mixings: Mapping[str, MixingWeights], tasks: Sequence[TaskName], temperature: float
+) -> dict[str, Tensor]:
+    """The weights [K, T - 1] of each of some mixings, all of one kind, in one operation."""
+    if not mixings:
+        return {}
+    (kind,) = {own.kind for own in mixings.values()}
+    logits = torch.stack([row for own in mixings.values() for row in own.rows(tasks)])
+    found = F.gumbel_softmax(logits, tau=temperature) if kind == "gumbel" else logits.softmax(-1)
+    return dict(zip(mixings, found.chunk(len(mixings)), strict=True))

@@ -12,7 +12,7 @@ from mtlrun.core.data import ClassAligned
 
 
 class ClassBank(nn.Module):
-    """Keeps training inputs in memory, [T, C, N, D] with zeros behind a class's last.
+    """Keeps training inputs in memory, [C, T, N, D] with zeros behind a class's last.
 
     It has no parameters and nothing of it is saved: it is made of the data again.
 
@@ -44,16 +44,17 @@ class ClassBank(nn.Module):
                 f"Found none of class {missing} for task {task}. Set data.train_share higher."
             )
         largest = int(counts.max())
-        keys = inputs[0].new_zeros(len(inputs), num_classes, largest, inputs[0].shape[1])
+        keys = inputs[0].new_zeros(num_classes, len(inputs), largest, inputs[0].shape[1])
         for t, (values, own) in enumerate(zip(inputs, classes, strict=True)):
             order = own.argsort(stable=True)
             begins = counts[t].cumsum(0) - counts[t]
             places = torch.arange(len(own)) - begins[own[order]]
-            keys[t, own[order], places] = values[order]
+            keys[own[order], t, places] = values[order]
         self.register_buffer("keys", keys, persistent=False)
-        is_key = torch.arange(largest) < counts.unsqueeze(-1)  # [T, C, N]
+        is_key = torch.arange(largest) < counts.T.unsqueeze(-1)  # [C, T, N]
         self.register_buffer("is_key", is_key, persistent=False)
-        self.register_buffer("centres", keys.sum(2) / counts.unsqueeze(-1), persistent=False)
+        centres = keys.sum(2).transpose(0, 1) / counts.unsqueeze(-1)
+        self.register_buffer("centres", centres, persistent=False)
 
     @classmethod
     def of(cls, data: ClassAligned, tasks: Sequence[TaskName]) -> "ClassBank":
@@ -65,27 +66,27 @@ class ClassBank(nn.Module):
         """The data's name tells what is in it."""
         return {"kind": "ClassBank"}
 
-    def shares(self, inputs: Tensor, classes: Tensor) -> "Attention":
+    def shares(self, inputs: Sequence[Tensor], classes: Tensor) -> "Attention":
         """How every input attends to the examples of its class, in every task.
 
         Source: VMTL, Table B.3 ("cross attention"), as its released program computes it: scores are
         inner products, divided by the range of their row, then a softmax. Nothing of it is learned.
 
         Args:
-            inputs: [K, B, D], ordered by class.
-            classes: [K, B], alike for all K.
+            inputs: Of each of K tasks [B, D], ordered by class.
+            classes: [B], of all K.
         """
-        found, counts = torch.unique_consecutive(classes[0], return_counts=True)
+        found, counts = torch.unique_consecutive(classes, return_counts=True)
         if bool((counts != counts[0]).any()):  # else all of a class read its keys together
-            found = classes[0]
-        shape = (len(inputs), len(found), -1, inputs.shape[2])
-        rows = inputs.view(shape).transpose(0, 1).flatten(1, 2)  # [G, K k, D]
-        all_classes = len(found) == self.keys.shape[1] and len(found) == len(counts)
-        keys = self.keys if all_classes else self.keys[:, found]
-        is_key = self.is_key if all_classes else self.is_key[:, found]
-        scores = torch.stack([rows @ own.transpose(1, 2) for own in keys])  # [T, G, K k, N]
-        shares = _shares(scores, is_key.unsqueeze(2))
-        return Attention(keys, shares.view(*shares.shape[:2], len(inputs), -1, shares.shape[-1]))
+            found = classes
+        groups, width = len(found), inputs[0].shape[1]
+        rows = torch.cat([own.view(groups, -1, width) for own in inputs], 1)  # [G, K k, D]
+        all_classes = groups == len(self.keys) and groups == len(counts)
+        keys = self.keys if all_classes else self.keys[found]
+        is_key = self.is_key if all_classes else self.is_key[found]
+        scores = rows @ keys.flatten(1, 2).transpose(1, 2)  # [G, K k, T N]
+        scores = scores.view(groups, len(inputs), -1, *is_key.shape[1:])
+        return Attention(keys, _shares(scores, is_key[:, None, None]))
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,8 @@ class Attention:
     """Shares of examples in what other tasks make of an input.
 
     Attributes:
-        keys: [T, G, N, D], of G classes.
-        shares: [T, G, K, k, N], of k inputs of each class, for K tasks.
+        keys: [G, T, N, D], of G classes.
+        shares: [G, K, k, T, N], of k inputs of each class, for K tasks.
     """
 
     keys: Tensor
@@ -102,12 +103,12 @@ class Attention:
 
     def related(self, places: Sequence[int]) -> Tensor:
         """[K, T - 1, B, D] related features of some tasks' inputs in the other tasks."""
-        count, groups, _, rows, _ = self.shares.shape
+        groups, _, rows, count, _ = self.shares.shape
         found = self.keys.new_empty(len(places), count - 1, groups, rows, self.keys.shape[-1])
         for into, place in zip(found, places, strict=True):
-            before, after = slice(place), slice(place + 1, None)
-            torch.matmul(self.shares[before, :, place], self.keys[before], out=into[before])
-            torch.matmul(self.shares[after, :, place], self.keys[after], out=into[place:])
+            others = [task for task in range(count) if task != place]
+            for own, task in zip(into, others, strict=True):
+                torch.bmm(self.shares[:, place, :, task], self.keys[:, task], out=own)
         return found.flatten(2, 3)
 
 

@@ -22,9 +22,9 @@ from mtlrun.networks._gaussian import (
     kl_to_mixture,
     standard_normal_like,
 )
-from mtlrun.networks._gaussian_linear import Variances
+from mtlrun.networks._gaussian_linear import Variances, stacked
 from mtlrun.networks._latent import GaussianNetwork, LatentNet
-from mtlrun.networks._mixing import MixingWeights
+from mtlrun.networks._mixing import MixingWeights, drawn_together
 from mtlrun.networks._vmtl_check import check_draws, check_sizes
 from mtlrun.networks.class_bank import Attention, ClassBank
 
@@ -170,7 +170,9 @@ class VMTL(MultiTaskModel):
             )
         batch = batch.map(lambda values: values[order])
         with torch.no_grad():
-            return batch, self.bank.shares(self._own(batch.inputs), self._own(batch.targets))
+            inputs: Any = batch.inputs
+            own = [inputs[name] for name in self.names]
+            return batch, self.bank.shares(own, batch.targets[self.names[0]])
 
     def evidence(
         self,
@@ -206,7 +208,7 @@ class VMTL(MultiTaskModel):
             kl_z = kl_divergence(posterior, standard_normal_like(posterior))
             kl_w = kl_divergence(own, standard_normal_like(own))
         else:
-            shares = {name: mixing(tasks, temperature) for name, mixing in self.mixing.items()}
+            shares = drawn_together(self._mixings(), tasks, temperature)
             kl_z = self._kl_z(posterior, tasks, attention, shares, variances)
             kl_w = self._kl_w(own, tasks, shares)
         return full_precision(logits), kl_z.mean(-1), kl_w.sum(-1)
@@ -272,19 +274,17 @@ class VMTL(MultiTaskModel):
         if isinstance(self.classifiers, OwnClassifiers):
             own = self.classifiers.task_parameters(task)
         logits = [
-            mixing.logits[task]
-            for mixing in self.mixing.values()
-            if isinstance(mixing, MixingWeights) and task in mixing.logits
+            mixing.logits[task] for mixing in self._mixings().values() if task in mixing.logits
         ]
         return [*own, *logits]
 
     def learned(self) -> Mapping[str, Any]:
         """The expected weights of the other tasks in every task's priors."""
-        return {
-            f"mixing_{name}": mixing.expected()
-            for name, mixing in self.mixing.items()
-            if isinstance(mixing, MixingWeights)
-        }
+        return {f"mixing_{name}": mixing.expected() for name, mixing in self._mixings().items()}
+
+    def _mixings(self) -> dict[str, MixingWeights]:
+        """By what their priors are of: z, w or both."""
+        return {name: own for name, own in self.mixing.items() if isinstance(own, MixingWeights)}
 
     def _classifiers(self, tasks: Sequence[TaskName]) -> Gaussian:
         """[K, C, D (+ 1)] of some tasks."""
@@ -303,8 +303,8 @@ class VMTL(MultiTaskModel):
         return {task: Gaussian(*own) for task, own in found.items()}
 
     def _own(self, values: Any, tasks: Sequence[TaskName] | None = None) -> Tensor:
-        """[K, B, ...] what a batch has for every task."""
-        return torch.stack([values[task] for task in tasks or self.names])
+        """[K, B, ...] what a batch has for some tasks, or all."""
+        return stacked([values[task] for task in tasks or self.names])
 
 
 def _as_pair(own: Gaussian) -> tuple[Tensor, Tensor | None]:

@@ -20,7 +20,7 @@ from mtlrun.networks._gaussian import (
     root,
     standard_normal_like,
 )
-from mtlrun.networks._gaussian_linear import GaussianLinear
+from mtlrun.networks._gaussian_linear import GaussianLinear, weights_of
 from mtlrun.networks._softplus import softplus_squared
 from tests.networks.gaussians import combination
 
@@ -213,7 +213,7 @@ def test_a_linear_layers_output_has_the_moments_of_drawn_weights() -> None:
     layer = GaussianLinear(3, 2, bayesian=True).double()
     inputs = torch.randn(4, 3).double()
     found = layer(inputs)
-    weights = layer.weights().draws(200_000)  # [S, E, D]
+    weights = weights_of([layer])[0].draws(200_000)  # [S, E, D]
     bias = Gaussian(layer.bias, F.softplus(layer.bias_rho).square()).draws(200_000)
     outputs = torch.einsum("sed,bd->sbe", weights, inputs) + bias.unsqueeze(1)
     spread = found.variance.sqrt()

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mtlrun.networks._mixing import MixingWeights
+from mtlrun.networks._mixing import MixingWeights, drawn_together
 
 TASKS = ("a", "b", "c", "d")
 
@@ -71,3 +71,23 @@ def test_the_own_task_is_not_mixed(kind: str) -> None:
 def test_two_tasks_take_each_other_whole_whatever_is_drawn() -> None:
     own = MixingWeights(["a", "b"], kind="gumbel")
     assert torch.equal(own(["a", "b"], 0.5), torch.ones(2, 1))
+
+
+@pytest.mark.parametrize("kind", ["gumbel", "learnable", "mean"])
+def test_mixings_that_are_drawn_together_have_logits_and_draws_of_their_own(kind: str) -> None:
+    first, second = mixing(kind, [9.0, 0.0, 0.0]), mixing(kind, [0.0, 0.0, 9.0])
+    torch.manual_seed(0)
+    found = drawn_together({"z": first, "w": second}, ["a", "c"], 0.5)
+    assert list(found) == ["z", "w"]
+    for name, own, place in (("z", first, 0), ("w", second, 2)):
+        assert found[name].shape == (2, 3)
+        if kind == "mean":
+            assert torch.equal(found[name], own(["a", "c"], 0.5))
+        else:
+            assert (found[name].argmax(1) == place).all()
+            leaves = [own.logits["a"], own.logits["c"]]
+            of_own = torch.autograd.grad(found[name][:, place].sum(), leaves, retain_graph=True)
+            assert all(gradient.any() for gradient in of_own)
+    alike = torch.allclose(found["z"], found["w"].flip(1), rtol=1e-9, atol=0)
+    assert alike == (kind != "gumbel")
+    assert drawn_together({}, ["a"], 0.5) == {}
