@@ -4,6 +4,7 @@
     python scripts/sweep_vmtl.py --features FOLDER --table priors       # Table C.11: weights of priors
     python scripts/sweep_vmtl.py --features FOLDER --table bayes        # Table C.8: what is random
     python scripts/sweep_vmtl.py --features FOLDER --table all --iterations 500 --seeds 0 --jobs 2
+    python scripts/sweep_vmtl.py --features FOLDER --rows bmtl vmtl --iterations 15000
 
 FOLDER holds the folders GoogleNet1024 and surf of .mat files. A cell is mean and sample standard deviation
 over seeds of the mean accuracy over domains, in percent, on the test examples after the last iteration;
@@ -86,6 +87,11 @@ class Cell:
         return f"{self.descriptor} {self.share:.0%}"
 
 
+def rows_of(name: str, chosen: Sequence[str] | None) -> list[Row]:
+    """The lines of a table that have a chosen name; None for all."""
+    return [row for row in TABLES[name] if chosen is None or row.name in chosen]
+
+
 def result_of(cell: Cell, seed: int, options: argparse.Namespace) -> Result:
     """A run, or its stored result."""
     words = [
@@ -132,9 +138,10 @@ def average(result: Result) -> float:
 
 def make(name: str, options: argparse.Namespace) -> None:
     """Runs what a table lacks, several at a time, and prints it."""
+    rows = rows_of(name, options.rows)
     cells = [
         Cell(row, descriptor, share)
-        for row in TABLES[name]
+        for row in rows
         for descriptor in options.descriptors
         for share in options.shares
     ]
@@ -146,7 +153,7 @@ def make(name: str, options: argparse.Namespace) -> None:
         cell: [r for (c, _), r in zip(wanted, found, strict=True) if c == cell] for cell in cells
     }
     columns = ["method", *dict.fromkeys(cell.column for cell in cells)]
-    lines: list[dict[str, Any]] = [{"method": row.name} for row in TABLES[name]]
+    lines: list[dict[str, Any]] = [{"method": row.name} for row in rows]
     details = []
     for line in lines:
         for cell in cells:
@@ -164,6 +171,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--features", type=Path, required=True)
     parser.add_argument("--table", choices=(*TABLES, "all"), default="methods")
+    names = dict.fromkeys(row.name for rows in TABLES.values() for row in rows)
+    parser.add_argument("--rows", nargs="+", choices=names, help="of the tables; default all")
     parser.add_argument("--descriptors", nargs="+", default=["googlenet", "surf"])
     parser.add_argument("--shares", nargs="+", type=float, default=list(SHARES))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
@@ -176,7 +185,7 @@ def main() -> None:
     parser.add_argument("--set", nargs="*", default=[], help="further settings of every run")
     options = parser.parse_args()
     for name in TABLES:
-        if options.table in (name, "all"):
+        if options.table in (name, "all") and rows_of(name, options.rows):
             make(name, options)
 
 

@@ -40,6 +40,12 @@ def test_every_run_of_a_table_is_one_of_the_commands(
         assert values["scheduler"]["every"] == 30  # of 3000 in 15000
 
 
+def test_rows_are_chosen_by_name_in_the_tables_order(sweep: ModuleType) -> None:
+    assert sweep.rows_of("methods", ["vmtl", "bmtl"]) == [sweep.plain("bmtl"), sweep.plain("vmtl")]
+    assert sweep.rows_of("priors", ["bmtl"]) == []
+    assert sweep.rows_of("bayes", None) == sweep.TABLES["bayes"]
+
+
 def test_rows_that_are_the_same_runs_share_a_folder(sweep: ModuleType) -> None:
     folders = [
         {row.name: row.folder for row in sweep.TABLES[name]} for name in ("methods", "bayes")
