@@ -79,7 +79,7 @@ def write_tensors(path: Path, state: Mapping[str, Any]) -> None:
     """Writes tensors and plain values, whole or not at all; torch.load(weights_only=True) reads it."""
     content = io.BytesIO()  # writing to a full disk, torch would tell of positions only
     torch.save(dict(state), content)
-    write_whole(path, lambda partial: partial.write_bytes(content.getbuffer()))
+    write_whole(path, lambda partial: partial.write_bytes(content.getvalue()))
 
 
 def read_tensors(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:

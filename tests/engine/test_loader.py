@@ -8,6 +8,8 @@ import torch
 from mtlrun.core.batch import Batch
 from mtlrun.engine.loader import EvalLoader, TrainLoader
 
+FEW_CORES = pytest.mark.filterwarnings("ignore:This DataLoader will create 2 worker")  # on one core
+
 
 class Numbers:
     """Examples that are their own index; the target is the augmentation seed."""
@@ -78,6 +80,7 @@ class Pictures:
         return Batch(values.permute(0, 3, 1, 2), {"row": torch.tensor(indices)})
 
 
+@FEW_CORES
 def test_workers_bring_the_batches_of_no_workers_and_never_write_to_one_that_was_brought() -> None:
     alone, together = (
         EvalLoader(Pictures(), batch_size=3, max_batches=None, num_workers=n) for n in (0, 2)
@@ -89,6 +92,7 @@ def test_workers_bring_the_batches_of_no_workers_and_never_write_to_one_that_was
             assert torch.equal(a, b)
 
 
+@FEW_CORES
 def test_workers_begin_anew_after_a_pass_that_was_left() -> None:
     loader = TrainLoader(Numbers(40), batch_size=2, seed=0, num_workers=2)
     for _ in range(4):
@@ -110,6 +114,7 @@ class Uneven:
         return Batch(own, {task: 10 * inputs for task, inputs in own.items()})
 
 
+@FEW_CORES
 def test_workers_bring_batches_of_uneven_tasks() -> None:
     for seed in range(3):
         loaders = (
