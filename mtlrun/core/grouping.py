@@ -21,7 +21,8 @@ class Affinity:
     Attributes:
         tasks: T names.
         values: [T, T] float64; values[i, j] is what training task i (source) does for task j
-            (target); positive helps.
+            (target); positive helps. Of kind "hoa" the error of j when trained with i, alone on
+            the diagonal.
         num_observations: How many collected batches, at most, an entry is the mean of.
         kind: What collected it, such as "lookahead".
         noise_floor: The size below which an entry is float rounding; None if not estimated.
@@ -41,6 +42,10 @@ class Affinity:
             raise ValueError(
                 f"An affinity of {size} tasks should be {size} x {size}. Found {self.values.shape}."
             )
+
+    def helps(self) -> np.ndarray:
+        """[T, T], positive helps whatever the kind: of errors, how much less than alone they are."""
+        return self.values.diagonal() - self.values if self.kind == "hoa" else self.values
 
     def warning(self) -> str | None:
         """A line for the person who watches, if the entries drown in float rounding."""

@@ -4,7 +4,8 @@ import numpy as np
 
 from mtlrun.core.grouping import Plan
 from mtlrun.core.method import Lab
-from mtlrun.methods._groups import GroupMethod, fit_group
+from mtlrun.methods._groups import GroupMethod
+from mtlrun.methods._measured import MeasuredGroups
 
 
 class Optimal(GroupMethod):
@@ -28,16 +29,11 @@ class Optimal(GroupMethod):
         lab.solver.check(names, objective="best_group")
         candidates = lab.solver.allowed_groups(names)
         lab.say(f"optimal: {len(candidates)} groups to train.")
+        measured = MeasuredGroups(lab, "leading_metric")
+        for name in names:
+            measured.errors([name])
         values = np.full((len(candidates), len(names)), np.nan)
-        alone = {name: fit_group(lab, [name]).scores["val"][name] for name in names}
         for row, group in enumerate(candidates):
-            scores = fit_group(lab, group).scores["val"]
-            for column, task in enumerate(lab.tasks):
-                if task.name not in group:
-                    continue
-                metric = task.leading_metric
-                sign = 1 if task.directions[metric] else -1
-                reference = alone[task.name][metric]
-                change = sign * (scores[task.name][metric] - reference)
-                values[row, column] = change / (abs(reference) or 1.0)
+            for task, gain in measured.gains(group).items():
+                values[row, names.index(task)] = gain
         return lab.solver.select(names, candidates, values)

@@ -78,7 +78,7 @@ def draw_affinity(affinity: Affinity, path: Path, *, title: str | None = None) -
             row of targets, and a first column of sources.
         title: Above the figure; None for the affinity's kind.
     """
-    values, tasks = affinity.values, affinity.tasks
+    values, tasks = affinity.helps(), affinity.tasks
     apart = ~np.eye(len(tasks), dtype=bool) & np.isfinite(values)
     limit = float(np.abs(values[apart]).max(initial=0.0)) or 1.0
     exponent = shared_exponent(limit)
@@ -115,8 +115,7 @@ def draw_affinity(affinity: Affinity, path: Path, *, title: str | None = None) -
     scale = f" In units of 1e{exponent}." if exponent else ""
     write_caption(
         figure,
-        f"Positive (blue): training the source helps the target. "
-        f"{affinity.num_observations} observations.{scale} {floor}",
+        f"Positive (blue): training the source helps the target. {_observations(affinity)}{scale} {floor}",
     )
     save(figure, path)
     write_csv(
@@ -124,6 +123,12 @@ def draw_affinity(affinity: Affinity, path: Path, *, title: str | None = None) -
         ["source", *tasks],
         [[task, *(float(v) for v in row)] for task, row in zip(tasks, values, strict=True)],
     )
+
+
+def _observations(affinity: Affinity) -> str:
+    if affinity.kind == "hoa":
+        return "By how much its validation error is less than alone."
+    return f"{affinity.num_observations} observations."
 
 
 def draw_groups(

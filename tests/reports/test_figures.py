@@ -44,6 +44,14 @@ def test_affinity_is_drawn_and_its_csv_is_lossless(size: int, tmp_path: Path) ->
     assert np.array_equal(found, affinity.values)
 
 
+def test_errors_of_pairs_are_drawn_as_what_they_save(tmp_path: Path) -> None:
+    errors = Affinity(("a", "b"), np.array([[2.0, 0.5], [3.0, 1.0]]), 1, "hoa")
+    draw_affinity(errors, tmp_path / "affinity.png")
+    lines = (tmp_path / "affinity.csv").read_text().split()
+    assert lines == ["source,a,b", "a,0.0,0.5", "b,-1.0,0.0"]
+    assert Affinity.from_json(errors.to_json()).helps().tolist() == [[0.0, 0.5], [-1.0, 0.0]]
+
+
 def test_an_affinity_of_zeros_or_with_unobserved_pairs_is_drawn(tmp_path: Path) -> None:
     values = np.zeros((3, 3))
     draw_affinity(Affinity(TASKS, values, 0, "cosine"), tmp_path / "zeros.png")
