@@ -14,7 +14,7 @@ class HOA(GroupMethod):
     """Trains every task alone and every pair, and takes a group's error to be the mean of its pairs'.
 
     Source: the higher-order approximation of Standley et al., Which Tasks Should Be Learned Together
-    in Multi-task Learning?, ICML 2020, arXiv:1905.07553, Section 5; the "HOA" baseline of TAG and PTG.
+    in Multi-task Learning?, ICML 2020, arXiv:1905.07553; the "HOA" baseline of TAG and PTG.
 
     Error [i, j] is that of task j on the validation split when trained with i, [j, j] that of j alone.
     Where `val` is trained on (`data.val_share=0`) it says nothing of new examples, and a warning says
