@@ -4,6 +4,7 @@ import argparse
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -40,6 +41,13 @@ def solve_command(words: Sequence[str]) -> int:
     asked = parser.parse_args(list(words))
     figures = _figures(asked.figure, asked.file)
     affinity = read_affinity(asked.file)
+    objective: Objective = asked.objective or ("hoa" if affinity.kind == "hoa" else "gain")
+    if affinity.kind == "hoa" and objective != "hoa":
+        raise ValueError(
+            f"`{asked.file}` holds errors of pairs, which `--objective hoa` reads. Found `--objective "
+            f"{objective}`. Leave it out."
+        )
+    affinity = replace(affinity, kind="hoa") if objective == "hoa" else affinity
     limits = {
         name: getattr(asked, name)
         for name in ("min_size", "max_size", "min_joins", "max_joins", "partition", "diagonal")
@@ -56,7 +64,7 @@ def solve_command(words: Sequence[str]) -> int:
     plan = solve(
         affinity.values,
         num_groups=asked.groups,
-        objective=asked.objective,
+        objective=objective,
         tasks=affinity.tasks,
         solver=asked.solver,
         time_limit=asked.time_limit,
@@ -84,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("file", type=Path, metavar="FILE", help="CSV or affinity.json")
     add("--groups", type=int, required=True, metavar="M", help="exactly (gain) or at most so many")
-    add("--objective", choices=get_args(Objective), default="gain", help="default: gain")
+    add("--objective", choices=get_args(Objective), help="default: gain; hoa for a run of hoa")
     add("--partition", action="store_true", help="every task in one group only")
     add("--min-size", type=int, default=1, metavar="K", help="tasks of a group, at least")
     add("--max-size", type=int, metavar="K", help="tasks of a group, at most")

@@ -184,6 +184,12 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("outputs/vmtl"))
     parser.add_argument("--set", nargs="*", default=[], help="further settings of every run")
     options = parser.parse_args()
+    tables = [name for name in TABLES if options.table in (name, "all")]
+    there = {row.name for name in tables for row in rows_of(name, None)}
+    if missing := [name for name in options.rows or () if name not in there]:
+        parser.error(
+            f"--rows should be of --table {options.table}: {', '.join(sorted(there))}. Found {missing}."
+        )
     for name in TABLES:
         if options.table in (name, "all") and rows_of(name, options.rows):
             make(name, options)

@@ -1,10 +1,13 @@
-"""Means over the processes of a data-parallel run; with one process they change nothing."""
+"""What the processes of a data-parallel run tell each other; with one process nothing changes."""
 
 from collections.abc import Sequence
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+_T = TypeVar("_T")
 
 
 def num_processes() -> int:
@@ -15,6 +18,16 @@ def num_processes() -> int:
 def process_index() -> int:
     """This process's number, from 0."""
     return dist.get_rank() if num_processes() > 1 else 0
+
+
+def from_first(value: _T) -> _T:
+    """The first process's value, on every process."""
+    if num_processes() == 1:
+        return value
+    box: list[Any] = [value]
+    dist.broadcast_object_list(box, src=0)
+    result: _T = box[0]
+    return result
 
 
 def average_(tensors: Sequence[Tensor]) -> None:

@@ -47,6 +47,12 @@ class Affinity:
         """[T, T], positive helps whatever the kind: of errors, how much less than alone they are."""
         return self.values.diagonal() - self.values if self.kind == "hoa" else self.values
 
+    def in_words(self) -> str:
+        """What the entries of `helps` are, a sentence."""
+        if self.kind == "hoa":
+            return "By how much the target's validation error is less than alone."
+        return f"{self.num_observations} observations."
+
     def warning(self) -> str | None:
         """A line for the person who watches, if the entries drown in float rounding."""
         if self.noise_floor is None or len(self.tasks) < 2:

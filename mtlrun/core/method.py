@@ -352,10 +352,12 @@ class Method(Identified):
     Attributes:
         takes_weighting: Whether it trains anything by the configured weighting.
         plans_by_val: Whether its plan is chosen by scores on the validation split.
+        takes_affinity: Whether it plans from a given affinity.
     """
 
     takes_weighting: ClassVar[bool] = True
     plans_by_val: ClassVar[bool] = False
+    takes_affinity: ClassVar[bool] = False
 
     def collect(self, lab: Lab) -> Plan:
         """Phase 1; by default nothing is collected and all tasks are one group."""

@@ -39,7 +39,8 @@ def _chosen_by_val(setup: RunSetup, plan: Plan | None) -> list[str]:
         found.append("the weights (trainer.select=best_val)")
     if trainer.patience is not None:
         found.append("the end of training (trainer.patience)")
-    if setup.method.plans_by_val and setup.plan is None:
+    given = setup.plan is not None or (setup.affinity is not None and setup.method.takes_affinity)
+    if setup.method.plans_by_val and not given:
         found.append("the plan")
     if plan is not None and setup.select_on == "val":
         groupings = plan.draws or (plan.groups,)

@@ -44,16 +44,6 @@ def is_first() -> bool:
     return process_index() == 0
 
 
-def from_first(value: _T) -> _T:
-    """The first process's value, on every process."""
-    if num_processes() == 1:
-        return value
-    box: list[Any] = [value]
-    dist.broadcast_object_list(box, src=0)
-    result: _T = box[0]
-    return result
-
-
 def from_all(value: _T) -> list[_T]:
     """Every process's value, in their order."""
     if num_processes() == 1:

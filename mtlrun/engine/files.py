@@ -79,6 +79,8 @@ def write_tensors(path: Path, state: Mapping[str, Any]) -> None:
     """Writes tensors and plain values, whole or not at all; torch.load(weights_only=True) reads it."""
     content = io.BytesIO()  # writing to a full disk, torch would tell of positions only
     torch.save(dict(state), content)
+    # Not getbuffer: where writing fails the traceback keeps that view, and Python 3.12 may crash as the
+    # buffer below it goes.
     write_whole(path, lambda partial: partial.write_bytes(content.getvalue()))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mtlrun.core.data import ClassAligned, Split
-from mtlrun.core.distributed import num_processes
+from mtlrun.core.distributed import from_first, num_processes
 from mtlrun.core.grouping import Affinity, GroupingSolver
 from mtlrun.core.identity import identity_of
 from mtlrun.core.method import AffinityCollector, Fitted, UpdateRule
@@ -134,7 +134,7 @@ class Workbench:
     ) -> Fitted | None:
         """The same training if it is finished in the store, else None."""
         entry = self._entry(Assignment(rule, model, tuple(tasks), phase))
-        if not distributed.from_first(entry.is_finished()):
+        if not from_first(entry.is_finished()):
             return None
         return read_fitted(entry)
 
@@ -158,7 +158,7 @@ class Workbench:
         if self.setup.dry_run:
             return self._try(wanted)
         entry = self._entry(wanted)
-        if distributed.from_first(entry.is_finished()):
+        if from_first(entry.is_finished()):
             fitted = self._reuse(entry, wanted)
         elif distributed.is_first():
             with self._store.locked(entry, self._wait(wanted.title)):
@@ -170,13 +170,13 @@ class Workbench:
         return fitted
 
     def _train(self, entry: Entry, wanted: Assignment) -> Fitted:
-        if distributed.from_first(entry.is_finished()):  # by the process that held the lock
+        if from_first(entry.is_finished()):  # by the process that held the lock
             return self._reuse(entry, wanted)
         if distributed.is_first():
             entry.open()
         reset_peak_memory(self.device)
         training = self._training(entry, wanted)
-        distributed.from_first(True)  # nobody looks for a checkpoint before the folder is there
+        from_first(True)  # nobody looks for a checkpoint before the folder is there
         training.restore()
         title, step, num_steps = wanted.title, training.standing.step, training.num_steps
         if step:
@@ -190,7 +190,7 @@ class Workbench:
             scores[name] = training.evaluate(self._eval_loader(name))
         if distributed.is_first():
             finish(entry, training, scores, peak_memory(self.device))
-        distributed.from_first(True)  # nobody reads before the first has written
+        from_first(True)  # nobody reads before the first has written
         return read_fitted(entry, reused=False)
 
     def _training(self, entry: Entry, wanted: Assignment) -> Training:

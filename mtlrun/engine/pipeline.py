@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mtlrun.core.distributed import from_first
 from mtlrun.core.files import write_whole
 from mtlrun.core.grouping import Group, Plan
 from mtlrun.core.method import Fitted
@@ -79,7 +80,7 @@ def _run(setup: RunSetup, lab: Workbench, illustrate: Illustrate | None) -> Outc
     else:
         if distributed.is_first():
             record.open(setup.config, setup.data.identity())
-        done = distributed.from_first(record.finished())
+        done = from_first(record.finished())
         if done is not None:
             check_given(setup, done)
             lab.say(f"Already done: {setup.folder}")
@@ -92,7 +93,7 @@ def _run(setup: RunSetup, lab: Workbench, illustrate: Illustrate | None) -> Outc
     _say_header(setup, lab)
     warned_of = _warn_of_val(lab, None)
     begin = time.monotonic()
-    plan = given if given is not None else distributed.from_first(setup.method.collect(lab))
+    plan = given if given is not None else from_first(setup.method.collect(lab))
     check_plan(plan, lab.tasks)
     if setup.affinity is not None and lab.affinity is None:
         lab.say("Warning: `affinity` has no effect: nothing was planned from it.")
@@ -108,7 +109,7 @@ def _run(setup: RunSetup, lab: Workbench, illustrate: Illustrate | None) -> Outc
     result = result_of(setup, lab, plan, trainings, seconds)
     if distributed.is_first() and not setup.dry_run:
         _write(lab, trainings, result, illustrate)
-    distributed.from_first(True)
+    from_first(True)
     return Outcome(result, setup.folder, False, distributed.is_first())
 
 

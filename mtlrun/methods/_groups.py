@@ -34,6 +34,7 @@ class AffinityMethod(GroupMethod):
 
     collector: AffinityCollector
     objective: Objective
+    takes_affinity = True
 
     def collect(self, lab: Lab) -> Plan:
         """Phase 1: a joint training that the collector watches, then the solver's groups."""

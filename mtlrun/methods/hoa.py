@@ -18,7 +18,8 @@ class HOA(GroupMethod):
 
     Error [i, j] is that of task j on the validation split when trained with i, [j, j] that of j alone.
     Where `val` is trained on (`data.val_share=0`) it says nothing of new examples, and a warning says
-    so. T tasks take T (T + 1) / 2 trainings, which later runs and phase 2 find in the store.
+    so. T tasks take T (T + 1) / 2 trainings, whatever the solver's limits, so that other limits find
+    them in the store, as phase 2 does.
 
     Args:
         score: The error: "loss" (Taskonomy), or "leading_metric", such as the accuracy (CelebA).
@@ -26,6 +27,7 @@ class HOA(GroupMethod):
 
     objective: Objective = "hoa"
     plans_by_val = True
+    takes_affinity = True
 
     def __init__(self, *, score: ScoreName = "loss") -> None:
         check_score(score)
@@ -36,6 +38,9 @@ class HOA(GroupMethod):
         names = tuple(task.name for task in lab.tasks)
         lab.solver.check(names, objective=self.objective)
         errors = lab.given_affinity or self._errors(lab, names)
+        score = errors.details.get("score", self.score)
+        if score != self.score:
+            lab.say(f"Warning: the given errors are by `score = {score}`, not `{self.score}`.")
         lab.save_affinity(errors)
         return lab.solver.solve(errors, objective=self.objective)
 

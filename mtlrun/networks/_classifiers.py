@@ -35,8 +35,12 @@ class OwnClassifiers(nn.Module):
 
     def forward(self, tasks: Sequence[TaskName]) -> Gaussian:
         """[K, C, D] of some tasks."""
-        layers = [self.own[task] for task in tasks]
-        return weights_of([layer for layer in layers if isinstance(layer, GaussianLinear)])
+        layers = []
+        for task in tasks:
+            layer = self.own[task]
+            assert isinstance(layer, GaussianLinear)
+            layers.append(layer)
+        return weights_of(layers)
 
     def task_parameters(self, task: TaskName) -> list[nn.Parameter]:
         """Of one task."""

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 
 class FastELU(nn.Module):
-    """x above 0, exp(x) - 1 below, as `nn.ELU`.
+    """x above 0, exp(x) - 1 below: values and first derivatives of `nn.ELU`.
 
     On a CPU in a seventh of the time: torch's goes by expm1, which is slow there. This one is off by the
     rounding of numbers near 1, whatever x is.

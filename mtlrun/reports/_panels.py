@@ -28,7 +28,7 @@ def affinity_maps(table: ResultTable) -> str:
         parts.append(
             f'<figure><h4>{escape(label)}</h4><div class="scroll" tabindex="0">{drawing}</div>'
             f"<figcaption>{escape(affinity.kind)} affinity, rows are sources, columns targets; "
-            f"blue helps, red harms. {affinity.num_observations} observations."
+            f"blue helps, red harms. {escape(affinity.in_words())}"
             f"{scale_note(values)}{noise}</figcaption></figure>"
         )
     return f'<div class="maps">{"".join(parts)}</div>' if parts else ""

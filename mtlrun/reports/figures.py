@@ -75,7 +75,8 @@ def draw_affinity(affinity: Affinity, path: Path, *, title: str | None = None) -
     Args:
         affinity: What is drawn.
         path: Of the figure; the format follows its suffix. The CSV has the suffix .csv: a header
-            row of targets, and a first column of sources.
+            row of targets, and a first column of sources, and the affinity's values as they are:
+            of kind "hoa" errors, whose difference to the errors alone is drawn.
         title: Above the figure; None for the affinity's kind.
     """
     values, tasks = affinity.helps(), affinity.tasks
@@ -115,20 +116,17 @@ def draw_affinity(affinity: Affinity, path: Path, *, title: str | None = None) -
     scale = f" In units of 1e{exponent}." if exponent else ""
     write_caption(
         figure,
-        f"Positive (blue): training the source helps the target. {_observations(affinity)}{scale} {floor}",
+        f"Positive (blue): training the source helps the target. {affinity.in_words()}{scale} {floor}",
     )
     save(figure, path)
     write_csv(
         path.with_suffix(".csv"),
         ["source", *tasks],
-        [[task, *(float(v) for v in row)] for task, row in zip(tasks, values, strict=True)],
+        [
+            [task, *(float(v) for v in row)]
+            for task, row in zip(tasks, affinity.values, strict=True)
+        ],
     )
-
-
-def _observations(affinity: Affinity) -> str:
-    if affinity.kind == "hoa":
-        return "By how much its validation error is less than alone."
-    return f"{affinity.num_observations} observations."
 
 
 def draw_groups(

@@ -101,6 +101,7 @@ class Solver(GroupingSolver):
 
         Where that is not told within seconds, nothing is refused.
         """
+        self._check_sign(errors=objective == "hoa", objective=objective)
         zeros = np.zeros((len(tasks), len(tasks)))
         with warnings.catch_warnings():  # which settings have an effect is told when it is solved
             warnings.simplefilter("ignore")
@@ -109,7 +110,12 @@ class Solver(GroupingSolver):
         require_groups(problem, Clock(CHECK_SECONDS))
 
     def solve(self, affinity: Affinity, *, objective: Objective) -> Plan:
-        """The best groups by pairwise affinity."""
+        """The best groups by pairwise affinity.
+
+        Raises:
+            ValueError: If errors are to be maximised, or what helps to be minimised.
+        """
+        self._check_sign(errors=affinity.kind == "hoa", objective=objective)
         problem = self._problem(
             affinity.values,
             affinity.tasks,
@@ -173,6 +179,16 @@ class Solver(GroupingSolver):
             proof=f"the best of {len(sets)} trained groups",
             optimal=True,
         )
+
+    def _check_sign(self, *, errors: bool, objective: Objective) -> None:
+        asked = self.objective or objective
+        if errors != (asked == "hoa"):
+            found = "errors of pairs, which help where they are small," if errors else "what helps"
+            raise ValueError(
+                f"The objective `hoa` should be used for errors of pairs, and for nothing else. Found "
+                f"{found} for `objective = {asked}`. Set solver.objective=null, and the method or the "
+                f"affinity to one of the other's kind."
+            )
 
     def _pairs(self) -> dict[str, Any]:
         return {name: self._joins[name] for name in ("together", "apart")}

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mtlrun.core.grouping import Affinity
 from tests.solvers import published
 
 NAMES = [f"a{i}" for i in range(1, 10)]
@@ -84,6 +85,18 @@ def test_bad_input_is_named(tmp_path: Path, content: str, words: list[str], mess
     assert (code, out) == (2, "")
     assert message in err
     assert "Traceback" not in err
+
+
+def test_errors_of_pairs_are_read_as_such(tmp_path: Path) -> None:
+    path, out = tmp_path / "affinity.json", tmp_path / "out.json"
+    tasks = tuple(f"a{i}" for i in NAMES)
+    path.write_text(Affinity(tasks, published.HOA_CELEBA, 1, "hoa").to_json())
+    code, _, err = _solve(str(path), "--groups", "2", "--json", str(out))
+    assert code == 0, err
+    assert json.loads(out.read_text())["objective"] == pytest.approx(6.520370, abs=2e-4)
+    code, _, err = _solve(str(path), "--groups", "2", "--objective", "gain")
+    assert code == 2
+    assert "which `--objective hoa` reads" in " ".join(err.split())
 
 
 def test_solving_imports_no_torch(tmp_path: Path) -> None:

@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 
 from mtlrun.core.grouping import Affinity, GroupingSolver, Plan
+from mtlrun.engine.chosen_on_val import _chosen_by_val
 from mtlrun.engine.pipeline import run
 from mtlrun.methods import _measured
 from mtlrun.methods._gain_predictor import GainPredictor
 from mtlrun.methods._measured import MeasuredGroups
 from mtlrun.methods.hoa import HOA
 from mtlrun.methods.hps import HPS
+from mtlrun.methods.lookahead import Lookahead
 from mtlrun.methods.mtg import MTG
 from mtlrun.methods.optimal import Optimal
 from mtlrun.solvers.exact import Exact
@@ -130,21 +132,28 @@ def test_mtg_trains_as_many_groups_as_it_may_and_no_group_twice(
     assert lab.trained[:7] == [*((name,) for name in TASKS), TASKS]  # all together first
     assert len(lab.trained) == len(set(lab.trained)) == 6 + 9
     assert plan.settings["num_trained"] == 9
-    assert f"the best of 63 groups, {63 - 6 - 9} of them by predicted gains" == plan.proof
+    assert plan.proof == f"the best of 63 groups, gains of {63 - 6 - 9} predicted"
+    predicted = [group for group in plan.groups if group.tasks not in lab.trained]
+    assert plan.settings["num_predicted_groups"] == len(predicted)
+    assert (plan.bound is None, plan.status == "feasible") == (bool(predicted), bool(predicted))
     again = stand_in(num_groups=2)
     assert MTG(acquire=acquire, num_trained=9).collect(again) == plan
     assert again.trained == lab.trained
 
 
 @pytest.mark.parametrize("acquire", ["total", "per_task"])
-def test_mtg_finds_the_best_groups_by_training_some(
+def test_mtg_promises_no_less_than_the_best_of_the_groups_it_trained(
     stand_in: Callable[..., Any], acquire: Any
 ) -> None:
     lab = stand_in(num_groups=2)
     plan = MTG(acquire=acquire, predictor=GainPredictor(hidden=32, patience=30)).collect(lab)
     assert len(lab.trained) == 6 + 15  # the cost of hoa
-    saved = np.mean([max(1 - loss_of(g, t) for g in groups_of(plan) if t in g) for t in TASKS])
-    assert saved > 0.1  # 0.2 is the best, -0.4 that of one group; no pair gives more than 0.1
+    gains = [[1 - loss_of(g, t) if t in g else 0.0 for t in TASKS] for g in lab.trained]
+    trained = lab.solver.select(TASKS, lab.trained, np.array(gains))
+    assert plan.objective is not None
+    assert plan.objective >= trained.objective > -0.4  # that of one group
+    if not plan.settings["num_predicted_groups"]:
+        assert groups_of(plan) == groups_of(trained)
 
 
 def test_mtg_that_trains_all_groups_is_optimal(stand_in: Callable[..., Any]) -> None:
@@ -153,7 +162,8 @@ def test_mtg_that_trains_all_groups_is_optimal(stand_in: Callable[..., Any]) -> 
     best = Optimal().collect(stand_in(num_groups=2))
     assert groups_of(plan) == groups_of(best)
     assert plan.objective == best.objective == pytest.approx(0.2)
-    assert plan.proof.endswith("0 of them by predicted gains")
+    assert plan.proof.endswith("gains of 0 predicted")
+    assert (plan.status, plan.bound) == ("optimal", plan.objective)
 
 
 class Told(GainPredictor):
@@ -168,16 +178,59 @@ class Told(GainPredictor):
 
 
 @pytest.mark.parametrize(
-    ("acquire", "second"), [("total", TASKS[:2]), ("per_task", TASKS[:2]), ("random", None)]
+    ("acquire", "rounds", "last"),
+    [("total", 1, "ab"), ("per_task", 1, "ab"), ("per_task", 2, "bc")],
 )
 def test_the_group_that_is_predicted_furthest_from_what_is_known_is_next(
-    stand_in: Callable[..., Any], acquire: Any, second: tuple[str, ...] | None
+    stand_in: Callable[..., Any], acquire: Any, rounds: int, last: str
 ) -> None:
     lab = stand_in(num_groups=3, max_size=2)  # not all together
-    MTG(acquire=acquire, num_trained=2, predictor=Told()).collect(lab)
-    if second is not None:
-        assert lab.trained[6] == second
-    assert len(lab.trained[7]) == 2
+    MTG(acquire=acquire, num_trained=rounds, predictor=Told()).collect(lab)
+    assert lab.trained[5 + rounds] == tuple(last)  # the second round's is furthest for b
+
+
+def test_random_choices_follow_the_seed(stand_in: Callable[..., Any]) -> None:
+    chosen = []
+    for seed in (0, 0, 1):
+        lab = stand_in(num_groups=2)
+        lab.seed = seed
+        MTG(acquire="random", num_trained=6, predictor=Told()).collect(lab)
+        chosen.append(lab.trained[7:])
+    assert chosen[0] == chosen[1] != chosen[2]
+
+
+@pytest.mark.parametrize(
+    ("make", "errors", "message"),
+    [
+        (HOA, False, r"Found what helps for `objective = hoa`"),
+        (lambda: Lookahead(collector=None), True, r"Found errors of pairs.*`objective = gain`"),  # type: ignore[arg-type]
+    ],
+)
+def test_errors_are_never_taken_for_what_helps(
+    stand_in: Callable[..., Any], make: Callable[[], Any], errors: bool, message: str
+) -> None:
+    lab = stand_in(num_groups=2)
+    lab.given_affinity = Affinity(TASKS, np.eye(6), 1, "hoa" if errors else "lookahead")
+    with pytest.raises(ValueError, match=message):
+        make().collect(lab)
+    assert not lab.trained
+
+
+def test_another_objective_than_hoas_is_refused_before_anything_is_trained(
+    stand_in: Callable[..., Any],
+) -> None:
+    lab = stand_in(num_groups=2, objective="gain")
+    with pytest.raises(ValueError, match=r"should be used for errors.*solver\.objective=null"):
+        HOA().collect(lab)
+    assert not lab.trained
+
+
+def test_errors_of_another_score_are_warned_of(stand_in: Callable[..., Any]) -> None:
+    lab = stand_in(num_groups=2)
+    HOA().collect(lab)
+    lab.given_affinity = lab.saved
+    HOA(score="leading_metric").collect(lab)
+    assert lab.said[-1] == "Warning: the given errors are by `score = loss`, not `leading_metric`."
 
 
 def test_mtg_keeps_to_the_solvers_limits(stand_in: Callable[..., Any]) -> None:
@@ -225,3 +278,12 @@ def test_what_was_trained_to_plan_is_not_trained_again(tmp_path: Path, method: A
         assert found["values"][1][1] == losses["b",]["b"]["loss"]
         joint = run(toy_setup(tmp_path / "hps", method=HPS(), store=store))
         assert joint.result["single_task"] == outcome.result["single_task"]
+
+
+def test_a_plan_from_given_errors_is_not_chosen_by_val(tmp_path: Path) -> None:
+    errors = tmp_path / "errors.json"
+    errors.write_text(Affinity(NAMES, np.full((3, 3), 1.0), 1, "hoa").to_json())
+    setup = toy_setup(tmp_path, method=HOA(), affinity=errors)
+    assert "the plan" not in _chosen_by_val(setup, None)
+    assert "the plan" in _chosen_by_val(toy_setup(tmp_path, method=HOA()), None)
+    assert "the plan" in _chosen_by_val(toy_setup(tmp_path, method=MTG(), affinity=errors), None)

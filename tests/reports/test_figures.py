@@ -48,7 +48,7 @@ def test_errors_of_pairs_are_drawn_as_what_they_save(tmp_path: Path) -> None:
     errors = Affinity(("a", "b"), np.array([[2.0, 0.5], [3.0, 1.0]]), 1, "hoa")
     draw_affinity(errors, tmp_path / "affinity.png")
     lines = (tmp_path / "affinity.csv").read_text().split()
-    assert lines == ["source,a,b", "a,0.0,0.5", "b,-1.0,0.0"]
+    assert lines == ["source,a,b", "a,2.0,0.5", "b,3.0,1.0"]  # what `mtlrun solve` reads
     assert Affinity.from_json(errors.to_json()).helps().tolist() == [[0.0, 0.5], [-1.0, 0.0]]
 
 
