@@ -1,10 +1,10 @@
 """A table's figures on the page: affinities, groups, learning curves."""
 
+import json
 from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from mtlrun.core.grouping import Affinity
 from mtlrun.reports._log import read_lines
 from mtlrun.reports._svg import Line, curves, heat_map, scale_note, swatch, thinned
 from mtlrun.reports.runs import Run
@@ -20,15 +20,15 @@ def affinity_maps(table: ResultTable) -> str:
         affinity = _affinity(row.runs[0])
         if affinity is None:
             continue
-        tasks, values = affinity.tasks, affinity.helps().tolist()
+        tasks, values, told = affinity["tasks"], *_helps(affinity)
         label = f"{row.label}, seed {row.seeds[0]}"
-        drawing = heat_map(tasks, values, label=f"{affinity.kind} affinity of {label}")
-        floor = affinity.noise_floor
+        drawing = heat_map(tasks, values, label=f"{affinity['kind']} affinity of {label}")
+        floor = affinity.get("noise_floor")
         noise = "" if floor is None else f" Noise floor {floor:.2g}."
         parts.append(
             f'<figure><h4>{escape(label)}</h4><div class="scroll" tabindex="0">{drawing}</div>'
-            f"<figcaption>{escape(affinity.kind)} affinity, rows are sources, columns targets; "
-            f"blue helps, red harms. {escape(affinity.in_words())}"
+            f"<figcaption>{escape(affinity['kind'])} affinity, rows are sources, columns targets; "
+            f"blue helps, red harms. {told}"
             f"{scale_note(values)}{noise}</figcaption></figure>"
         )
     return f'<div class="maps">{"".join(parts)}</div>' if parts else ""
@@ -113,10 +113,22 @@ def _group(group: Mapping[str, Any], run: Run) -> str:
     )
 
 
-def _affinity(run: Run) -> Affinity | None:
+def _affinity(run: Run) -> dict[str, Any] | None:
     """The content of affinity.json; None where there is none that can be read."""
     try:
-        found = Affinity.from_json((run.folder / "affinity.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = json.loads((run.folder / "affinity.json").read_bytes())
+        size = len(found["tasks"])
+        whole = len(found["values"]) == size and all(len(row) == size for row in found["values"])
+        return {**found, "kind": found["kind"]} if whole and found["num_observations"] else None
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    return found if found.num_observations else None
+
+
+def _helps(affinity: Mapping[str, Any]) -> tuple[list[list[float]], str]:
+    """`Affinity.helps` and `Affinity.in_words`, of which core/grouping.py needs numpy."""
+    values = affinity["values"]
+    if affinity["kind"] != "hoa":
+        return values, f"{affinity['num_observations']} observations."
+    alone = [row[place] for place, row in enumerate(values)]
+    told = "By how much the target's validation error is less than alone."
+    return [[own - error for own, error in zip(alone, row, strict=True)] for row in values], told

@@ -12,6 +12,7 @@ import pytest
 from mtlrun.core.grouping import Affinity, Group, Plan
 from mtlrun.reports import figures
 from mtlrun.reports._canvas import shared_exponent, short_number
+from mtlrun.reports._panels import _helps
 from mtlrun.reports.figures import draw_affinity, draw_curves, draw_groups, illustrate
 
 TASKS = ("segmentation", "depth", "normals")
@@ -191,3 +192,12 @@ def test_numbers_in_cells_are_short() -> None:
 
 def test_every_public_name_is_there() -> None:
     assert all(hasattr(figures, name) for name in figures.__all__)
+
+
+def test_the_page_and_the_figure_tell_the_same_of_errors() -> None:
+    errors = Affinity(("a", "b", "c"), np.arange(9.0).reshape(3, 3) ** 2, 1, "hoa")
+    gains = Affinity(("a", "b"), np.array([[1.0, -2.0], [0.5, 3.0]]), 7, "tag")
+    for own in (errors, gains):
+        values, told = _helps(json.loads(own.to_json()))
+        assert values == own.helps().tolist()
+        assert told == own.in_words()
