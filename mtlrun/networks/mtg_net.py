@@ -55,5 +55,6 @@ class _Layer(nn.Module):
         mask = members.unsqueeze(1).expand(-1, members.shape[1], -1)
         context = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale)
         found = self.after_attention(inputs + self.mixed(context))
-        gains: Tensor = self.after_network(found + self.back(torch.relu(self.forth(found))))
-        return gains
+        found = found + self.back(torch.relu(self.forth(found)))
+        normed: Tensor = self.after_network(found)
+        return normed
