@@ -4,9 +4,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from mtlrun.networks._gaussian import Gaussian, root, without_autocast
+from mtlrun.networks._gaussian import Gaussian, least_root, root, without_autocast
 
 
 def paired_logits(posterior: Gaussian, weights: Gaussian, count: int) -> Tensor:
@@ -24,9 +25,8 @@ def paired_logits(posterior: Gaussian, weights: Gaussian, count: int) -> Tensor:
     own = with_bias(posterior, weights)
     if weights.variance is None:
         return product_logits(own.draws(count), weights, 1)
-    spread = None if own.variance is None else root(own.variance)
     with without_autocast(own.mean):
-        found: Tensor = _Paired.apply(own.mean, spread, weights.mean, weights.variance, count)
+        found: Tensor = _Paired.apply(own.mean, own.variance, weights.mean, weights.variance, count)
     return found
 
 
@@ -66,39 +66,45 @@ class _Paired(torch.autograd.Function):
     def forward(  # noqa: PLR0917
         ctx: Any,
         mean: Tensor,
-        deviation: Tensor | None,
+        variance: Tensor | None,
         weight: Tensor,
-        variance: Tensor,
+        weight_variance: Tensor,
         count: int,
     ) -> Tensor:
         """[S, K, B, C]; in memory the axes are [K, S, B, C], one matrix product a task."""
-        noise = None
-        if deviation is not None:
+        noise = deviation = None
+        if variance is not None:
+            deviation = root(variance)
             shape = (len(mean), count, *mean.shape[1:])
             noise = torch.randn(shape, dtype=mean.dtype, device=mean.device)
         rows = _rows(mean, deviation, noise, count)
-        logits = rows @ weight.transpose(1, 2)
-        spread = root(rows.square_() @ variance.transpose(1, 2))
+        logits = torch.bmm(rows, weight.transpose(1, 2))
+        spread = root(torch.bmm(rows.mul_(rows), weight_variance.transpose(1, 2)))
         own = torch.randn_like(spread)
         logits.addcmul_(spread, own)
-        ctx.save_for_backward(mean, deviation, weight, variance, noise, spread, own)
+        ctx.save_for_backward(mean, deviation, weight, weight_variance, noise, spread, own)
         ctx.count = count
         return logits.view(len(mean), count, mean.shape[1], -1).transpose(0, 1)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        """Of mean, deviation, weight and variance."""
-        mean, deviation, weight, variance, noise, spread, own = ctx.saved_tensors
+        """Of mean, variance, weight and its variance."""
+        mean, deviation, weight, weight_variance, noise, spread, own = ctx.saved_tensors
         first = gradients[0].transpose(0, 1).flatten(1, 2)  # [K, S B, C]
-        second = (first * own).div_(spread)  # twice the gradient of the variance
+        second = (first * own).div_(spread)  # twice the gradient of the spread's square
         rows = _rows(mean, deviation, noise, ctx.count)
-        of_weight = first.transpose(1, 2) @ rows
-        found = (second @ variance).mul_(rows).baddbmm_(first, weight)
-        of_variance = second.transpose(1, 2) @ rows.square_() / 2
+        of_weight = torch.bmm(first.transpose(1, 2), rows)
+        found = torch.bmm(second, weight_variance).mul_(rows).baddbmm_(first, weight)
+        of_weight_variance = torch.empty_like(weight_variance)
+        of_weight_variance.baddbmm_(second.transpose(1, 2), rows.mul_(rows), beta=0, alpha=0.5)
         found = found.view(len(mean), ctx.count, *mean.shape[1:])
         of_mean = found.sum(1)
-        of_deviation = None if noise is None else found.mul_(noise).sum(1)
-        return of_mean, of_deviation, of_weight, of_variance, None
+        of_variance = None
+        if noise is not None:
+            of_variance = found.mul_(noise).sum(1).div_(deviation).mul_(0.5)
+            of_variance.masked_fill_(deviation <= least_root(deviation.dtype), 0)  # as of `root`
+        return of_mean, of_variance, of_weight, of_weight_variance, None
 
 
 def _rows(mean: Tensor, deviation: Tensor | None, noise: Tensor | None, count: int) -> Tensor:

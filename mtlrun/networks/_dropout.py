@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+PART = 2**18  # values
+
 
 class InputDropout(nn.Module):
     """Sets values to 0 with a probability and scales the others, as `nn.Dropout` does.
@@ -31,12 +33,27 @@ class InputDropout(nn.Module):
         """Of any shape."""
         if not self.training or not self.share:
             return inputs
-        if inputs.device.type != "cpu" or inputs.dtype not in {torch.float32, torch.float64}:
+        if not _is_fast(inputs):
             return F.dropout(inputs, self.share)
-        kept = 1 - self.share
-        mask = torch.empty_like(inputs, requires_grad=False).copy_(_random_bits(inputs))
-        mask.lt_(round(kept * 2**16) - 2**15).div_(kept)
+        mask = self._mask(inputs)
         return mask * inputs if inputs.requires_grad else mask.mul_(inputs)
+
+    def over(self, buffer: Tensor) -> Tensor:
+        """`forward` of contiguous values without a graph, which it may overwrite."""
+        if not self.training or not self.share or not _is_fast(buffer):
+            return self.forward(buffer)
+        for part in torch.split(buffer.view(-1), PART):  # whose mask stays in the cache
+            part.mul_(self._mask(part))
+        return buffer
+
+    def _mask(self, like: Tensor) -> Tensor:
+        kept = 1 - self.share
+        mask = torch.empty_like(like, requires_grad=False).copy_(_random_bits(like))
+        return mask.lt_(round(kept * 2**16) - 2**15).div_(kept)
+
+
+def _is_fast(inputs: Tensor) -> bool:
+    return inputs.device.type == "cpu" and inputs.dtype in {torch.float32, torch.float64}
 
 
 def _random_bits(like: Tensor) -> Tensor:

@@ -17,23 +17,36 @@ class FastELU(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Of any shape."""
-        if inputs.device.type != "cpu" or inputs.dtype not in {torch.float32, torch.float64}:
-            return F.elu(inputs)
-        found: Tensor = _ELU.apply(inputs)
+        found: Tensor = _ELU.apply(inputs) if _is_fast(inputs) else F.elu(inputs)
         return found
+
+
+def elu(inputs: Tensor) -> Tensor:
+    """ELU of values, without a graph."""
+    if not _is_fast(inputs):
+        return F.elu(inputs)
+    found = inputs.clamp_max(0).exp_().sub_(1)
+    return torch.maximum(inputs, found, out=found)
+
+
+def of_elu(gradient: Tensor, values: Tensor) -> Tensor:
+    """The gradient of the inputs by that of the values."""
+    slope: Tensor = torch.ops.aten.elu_backward(gradient, 1, 1, 1, True, values)
+    return slope
+
+
+def _is_fast(inputs: Tensor) -> bool:
+    return inputs.device.type == "cpu" and inputs.dtype in {torch.float32, torch.float64}
 
 
 class _ELU(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, inputs: Tensor) -> Tensor:
-        found = inputs.clamp_max(0).exp_().sub_(1)
-        torch.maximum(inputs, found, out=found)
+        found = elu(inputs)
         ctx.save_for_backward(found)
         return found
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        (found,) = ctx.saved_tensors
-        slope: Tensor = torch.ops.aten.elu_backward(gradients[0], 1, 1, 1, True, found)
-        return slope
+        return of_elu(gradients[0], *ctx.saved_tensors)

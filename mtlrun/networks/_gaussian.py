@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,9 +64,15 @@ def root(variance: Tensor) -> Tensor:
     return variance.clamp_min(torch.finfo(variance.dtype).tiny).sqrt()
 
 
-def without_autocast(like: Tensor) -> torch.autocast:
+def least_root(dtype: torch.dtype) -> float:
+    """`root` of 0, whose gradient is 0."""
+    return math.sqrt(torch.finfo(dtype).tiny)
+
+
+def without_autocast(like: Tensor) -> AbstractContextManager[object]:
     """The context in which operations are of the type of what they are given, on a tensor's device."""
-    return torch.autocast(like.device.type, enabled=False)
+    kind = like.device.type
+    return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
 
 
 def standard_normal_like(own: Gaussian) -> Gaussian:
@@ -87,8 +94,19 @@ def kl_divergence(posterior: Gaussian, prior: Gaussian) -> Tensor:
     return 0.5 * (terms.sum(-1) - terms.shape[-1])
 
 
-def kl_to_combination(posterior: Gaussian, parts: Gaussian, weights: Tensor) -> Tensor:
-    """`kl_divergence` of a posterior and of sum_n weights[k, n] x_n, x_n independent and distributed as the parts.
+def kl_to_standard(own: Gaussian) -> Tensor:
+    """`kl_divergence` of N(0, I)."""
+    if own.variance is None:
+        return own.mean.new_zeros(own.mean.shape[:-1])
+    return kl_divergence(own, standard_normal_like(own))
+
+
+def kl_to_combination(
+    posterior: Gaussian, parts: Gaussian, weights: Tensor, *, scale: float = 1.0
+) -> Tensor:
+    """`kl_divergence` of a posterior and of sum_n weights[k, n] x_n, summed over all axes but the first: [K].
+
+    All x_n are independent and distributed as the parts.
 
     Source: Shen et al., VMTL, the priors with Gumbel-softmax weights. The sum is one Gaussian, not a
     mixture: variances get weights squared. Walked back by hand, in fewer operations; under
@@ -99,12 +117,10 @@ def kl_to_combination(posterior: Gaussian, parts: Gaussian, weights: Tensor) -> 
         posterior: [K, ..., D].
         parts: [K, N, ..., D].
         weights: [K, N].
-
-    Returns:
-        [K, ...].
+        scale: What the sums are multiplied by.
     """
     if posterior.variance is None or parts.variance is None:
-        return posterior.mean.new_zeros(posterior.mean.shape[:-1])
+        return posterior.mean.new_zeros(len(posterior.mean))
     with without_autocast(posterior.mean):
         found: Tensor = _ToCombination.apply(
             posterior.mean,
@@ -112,6 +128,7 @@ def kl_to_combination(posterior: Gaussian, parts: Gaussian, weights: Tensor) -> 
             parts.mean,
             parts.variance,
             weights.to(posterior.mean.dtype),
+            scale / 2,
         )
     return found
 
@@ -119,44 +136,49 @@ def kl_to_combination(posterior: Gaussian, parts: Gaussian, weights: Tensor) -> 
 class _ToCombination(torch.autograd.Function):
     @staticmethod
     def forward(  # noqa: PLR0917
-        ctx: Any, mean: Tensor, variance: Tensor, means: Tensor, variances: Tensor, weights: Tensor
+        ctx: Any,
+        mean: Tensor,
+        variance: Tensor,
+        means: Tensor,
+        variances: Tensor,
+        weights: Tensor,
+        factor: float,
     ) -> Tensor:
         row = weights.unsqueeze(1)  # [K, 1, N]
-        shift = mean - (row @ means.flatten(2)).view_as(mean)
-        other = (row.square() @ variances.flatten(2)).view_as(mean).add_(LEAST_VARIANCE)
+        shift = mean - torch.bmm(row, means.flatten(2)).view_as(mean)
+        other = torch.bmm(row * row, variances.flatten(2)).view_as(mean).add_(LEAST_VARIANCE)
         own = variance + LEAST_VARIANCE
         ratio = own / other
-        pull = shift / other
-        terms = (ratio - ratio.log()).addcmul_(shift, pull)
+        excess, pull = ratio - 1, shift / other
+        terms = (excess - ratio.log_()).addcmul_(shift, pull)
         parts = (means, variances) if ctx.needs_input_grad[4] else (None, None)
-        ctx.save_for_backward(weights, own, other, ratio, pull, *parts)
-        return terms.sum(-1).sub_(terms.shape[-1]).mul_(0.5)
+        ctx.save_for_backward(weights, own, other, excess, pull, *parts)
+        ctx.factor = factor
+        return terms.flatten(1).sum(1).mul_(factor)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Of mean and variance, the parts' means and variances, and the weights."""
-        weights, own, other, ratio, pull, means, variances = ctx.saved_tensors
-        _, _, *of_parts, of_mixing = ctx.needs_input_grad
-        gradient = gradients[0].unsqueeze(-1)
-        half = 0.5 * gradient
-        of_mean = pull * gradient
-        excess = ratio - 1
-        of_variance = (excess / own).mul_(half)
+        weights, own, other, excess, pull, means, variances = ctx.saved_tensors
+        _, _, *of_parts, of_mixing, _ = ctx.needs_input_grad
+        gradient = gradients[0].view(-1, *[1] * (pull.dim() - 1)) * ctx.factor
+        of_mean = (pull * gradient).mul_(2)
+        of_variance = (excess / own).mul_(gradient)
         of_means = of_variances = of_weights = None
         if of_mixing or any(of_parts):
-            of_other = excess.div_(other).addcmul_(pull, pull).mul_(half)  # times -1
+            lack = (excess / other).addcmul_(pull, pull)  # of the other variance, by -gradient
+        if any(of_parts):
             wide = weights.view(*weights.shape, *[1] * (pull.dim() - 1))
-            if of_parts[0]:
-                of_means = -wide * of_mean.unsqueeze(1)
-            if of_parts[1]:
-                of_variances = -wide.square() * of_other.unsqueeze(1)
+            of_means = -wide * of_mean.unsqueeze(1)
+            of_variances = -wide.square() * (lack * gradient).unsqueeze(1)
         if of_mixing:
             with without_autocast(means):
-                by_mean = means.flatten(2) @ of_mean.flatten(1).unsqueeze(-1)  # [K, N, 1]
-                by_variance = variances.flatten(2) @ of_other.flatten(1).unsqueeze(-1)
-            of_weights = -by_variance.squeeze(-1).mul_(weights).mul_(2).add_(by_mean.squeeze(-1))
-        return of_mean, of_variance, of_means, of_variances, of_weights
+                by_mean = torch.bmm(means.flatten(2), pull.flatten(1).unsqueeze(-1))  # [K, N, 1]
+                by_variance = torch.bmm(variances.flatten(2), lack.flatten(1).unsqueeze(-1))
+            both = torch.addcmul(by_mean.squeeze(-1), by_variance.squeeze(-1), weights)
+            of_weights = both.mul_(gradient.view(-1, 1)).mul_(-2)
+        return of_mean, of_variance, of_means, of_variances, of_weights, None
 
 
 def kl_to_mixture(posterior: Gaussian, parts: Gaussian, weights: Tensor, draws: Tensor) -> Tensor:

@@ -11,7 +11,6 @@ from mtlrun.networks._softplus import softplus_squared
 
 MEAN_SPREAD = 0.1  # standard deviation of the initial means and of the initial rho
 RHO_INIT = -3.0
-Variances = tuple[Tensor, Tensor | None] | None
 
 
 class GaussianLinear(nn.Module):
@@ -48,36 +47,30 @@ class GaussianLinear(nn.Module):
             self.rho = nn.Parameter(rhos[0])
             self.bias_rho = nn.Parameter(rhos[1]) if bias else None
 
-    def variances(self) -> Variances:
-        """Of the weights [E, D] and of the bias [E]; None of a point."""
-        if self.rho is None:
-            return None
-        bias = None if self.bias_rho is None else softplus_squared(self.bias_rho)
-        return softplus_squared(self.rho), bias
-
     def means(self, inputs: Tensor) -> Tensor:
         """Means alone of the output [..., E]."""
         return F.linear(inputs, self.mean, self.bias)
 
-    def forward(self, inputs: Tensor, variances: Variances = None) -> Gaussian:
-        """The output [..., E] for inputs [..., D], every row with weights of its own.
-
-        Args:
-            inputs: Values.
-            variances: As the method gives them, for several calls; None to find them.
-        """
-        variances = self.variances() if variances is None else variances
+    def forward(self, inputs: Tensor) -> Gaussian:
+        """The output [..., E] for inputs [..., D], every row with weights of its own."""
         mean = self.means(inputs)
-        if variances is None:
+        if self.rho is None:
             return Gaussian(mean, None)
-        return Gaussian(mean, F.linear(inputs.square(), *variances))
+        bias = None if self.bias_rho is None else softplus_squared(self.bias_rho)
+        spread = F.linear(inputs.square(), softplus_squared(self.rho), bias)
+        return Gaussian(mean, spread)
 
 
 def weights_of(layers: Sequence[GaussianLinear]) -> Gaussian:
     """The weights [K, E, D] of K layers of a size, without biases."""
-    mean = stacked([layer.mean for layer in layers])
+    means = [layer.mean for layer in layers]
     rhos = [layer.rho for layer in layers if layer.rho is not None]
-    return Gaussian(mean, softplus_squared(stacked(rhos)) if rhos else None)
+    if not rhos:
+        return Gaussian(stacked(means), None)
+    if torch.is_grad_enabled():
+        return Gaussian(stacked(means), softplus_squared(stacked(rhos)))
+    mean, rho = stacked([*means, *rhos]).chunk(2)  # without a graph one copy will do
+    return Gaussian(mean, softplus_squared(rho))
 
 
 def stacked(own: Sequence[Tensor]) -> Tensor:

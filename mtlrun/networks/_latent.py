@@ -2,14 +2,17 @@
 
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from mtlrun.networks._dropout import InputDropout
 from mtlrun.networks._elu import FastELU
 from mtlrun.networks._gaussian import Gaussian
-from mtlrun.networks._gaussian_linear import GaussianLinear, Variances
+from mtlrun.networks._gaussian_linear import GaussianLinear
+from mtlrun.networks._one_pass import OnePass
 
 LatentNet = Literal["mlp", "linear"]
+WALKED = [InputDropout, nn.Linear, FastELU, nn.Linear, FastELU, GaussianLinear]
 
 
 class GaussianNetwork(nn.Module):
@@ -53,12 +56,39 @@ class GaussianNetwork(nn.Module):
         """Means alone, [..., E]."""
         return self.last.means(self.layers(inputs))
 
-    def forward(self, inputs: Tensor, variances: Variances = None) -> Gaussian:
-        """[..., E] for inputs [..., D].
+    def forward(self, inputs: Tensor) -> Gaussian:
+        """[..., E] for inputs [..., D]."""
+        found: Gaussian = self.last(self.layers(inputs))
+        return found
+
+    def beside(self, rows: Tensor, count: int) -> tuple[Gaussian, Gaussian]:
+        """[count, E] of the first rows, and [R - count, E] of the others as constants of the gradient.
 
         Args:
-            inputs: Values.
-            variances: The last layer's, for several calls; None to find them.
+            rows: [R, D], a contiguous buffer that may be overwritten.
+            count: Of the first ones.
         """
-        found: Gaussian = self.last(self.layers(inputs), variances)
-        return found
+        if rows.requires_grad or not self._is_as_built(rows.device.type):
+            own = self(rows[:count])
+            with torch.no_grad():
+                return own, self(rows[count:])
+        dropout, one, _, two, _ = self.layers
+        last = self.last
+        assert isinstance(dropout, InputDropout)
+        mean, variance, *others = OnePass.apply(
+            dropout.over(rows),
+            count,
+            *(one.weight, one.bias, two.weight, two.bias),
+            *(last.mean, last.bias, last.rho, last.bias_rho),
+        )
+        return Gaussian(mean, variance), Gaussian(*others)
+
+    def _is_as_built(self, device: str) -> bool:
+        """Whether `OnePass` does what a call does: nothing exchanged, hooked, without a bias or under autocast."""
+        parts = [*self.layers, self.last]
+        hooked = any(part._forward_hooks or part._forward_pre_hooks for part in [self, *parts])
+        if hooked or torch.is_autocast_enabled(device) or [type(part) for part in parts] != WALKED:
+            return False
+        return self.last.bias_rho is not None and all(
+            part.bias is not None for part in parts if isinstance(part, nn.Linear)
+        )

@@ -1,5 +1,6 @@
 """The training examples of every task and class, for what one task's example has in common with them."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -101,15 +102,24 @@ class Attention:
     keys: Tensor
     shares: Tensor
 
-    def related(self, places: Sequence[int]) -> Tensor:
-        """[K, T - 1, B, D] related features of some tasks' inputs in the other tasks."""
+    def related(self, places: Sequence[int], *, behind: Tensor | None = None) -> Tensor:
+        """[K, T - 1, B, D] related features of some tasks' inputs in the other tasks.
+
+        Args:
+            places: Of the K tasks among the T.
+            behind: Rows [R, D] that they are laid behind: the result is [R + K (T - 1) B, D] then.
+        """
         groups, _, rows, count, _ = self.shares.shape
-        found = self.keys.new_empty(len(places), count - 1, groups, rows, self.keys.shape[-1])
-        for into, place in zip(found, places, strict=True):
+        shape = (len(places), count - 1, groups, rows, self.keys.shape[-1])
+        first = 0 if behind is None else len(behind)
+        found = self.keys.new_empty(first + math.prod(shape[:-1]), shape[-1])
+        for into, place in zip(found[first:].view(shape), places, strict=True):
             others = [task for task in range(count) if task != place]
             for own, task in zip(into, others, strict=True):
                 torch.bmm(self.shares[:, place, :, task], self.keys[:, task], out=own)
-        return found.flatten(2, 3)
+        if behind is not None:
+            found[:first] = behind
+        return found.view(shape).flatten(2, 3) if behind is None else found
 
 
 def _shares(scores: Tensor, is_key: Tensor) -> Tensor:

@@ -17,12 +17,11 @@ from mtlrun.networks._draws import paired_logits, product_logits, with_bias
 from mtlrun.networks._gaussian import (
     Gaussian,
     concatenated,
-    kl_divergence,
     kl_to_combination,
     kl_to_mixture,
-    standard_normal_like,
+    kl_to_standard,
 )
-from mtlrun.networks._gaussian_linear import Variances, stacked
+from mtlrun.networks._gaussian_linear import stacked
 from mtlrun.networks._latent import GaussianNetwork, LatentNet
 from mtlrun.networks._mixing import MixingWeights, drawn_together
 from mtlrun.networks._vmtl_check import check_draws, check_sizes
@@ -162,13 +161,17 @@ class VMTL(MultiTaskModel):
         if self.bank is None or not {"z", "both"} & set(self.mixing):
             return batch, None
         classes = self._own(batch.targets)
-        order = classes[0].argsort(stable=True)
-        if not bool((classes == classes[0]).all()):
+        first = classes[0]
+        facts = (classes == first).all(), (first.diff() >= 0).all()
+        are_aligned, are_ordered = torch.stack(facts).tolist()
+        if not are_aligned:
             raise ValueError(
                 "A training batch should hold the same classes, in the same order, for every task. "
                 "Found other ones. Set data=office_caltech or another whose batches are aligned."
             )
-        batch = batch.map(lambda values: values[order])
+        if not are_ordered:
+            order = first.argsort(stable=True)
+            batch = batch.map(lambda values: values[order])
         with torch.no_grad():
             inputs: Any = batch.inputs
             own = [inputs[name] for name in self.names]
@@ -195,49 +198,58 @@ class VMTL(MultiTaskModel):
         Returns:
             Logits [S, K, B, C]; KL divergences of z [K], means over the batch; of w [K].
         """
-        variances = self.z_net.last.variances()
-        posterior = _precise(self.z_net(self._own(batch.inputs, tasks), variances))  # [K, B, D]
+        simple = first or self.prior == "normal"
+        posterior, related = self._representations(batch, tasks, None if simple else attention)
         own = _precise(self._classifiers(tasks))  # [K, C, D]
         if self.pairing == "paired":
             logits = paired_logits(posterior, own, self.num_z)
         else:
             latents = with_bias(posterior, own).draws(self.num_z)
             logits = product_logits(latents, own, self.num_w)
-        simple = first or self.prior == "normal"
         if simple:
-            kl_z = kl_divergence(posterior, standard_normal_like(posterior))
-            kl_w = kl_divergence(own, standard_normal_like(own))
+            kl_z = kl_to_standard(posterior).mean(-1)
+            kl_w = kl_to_standard(own).sum(-1)
         else:
             shares = drawn_together(self._mixings(), tasks, temperature)
-            kl_z = self._kl_z(posterior, tasks, attention, shares, variances)
+            kl_z = self._kl_z(posterior, related, shares)
             kl_w = self._kl_w(own, tasks, shares)
-        return full_precision(logits), kl_z.mean(-1), kl_w.sum(-1)
+        return full_precision(logits), kl_z, kl_w
+
+    def _representations(
+        self, batch: Batch, tasks: Sequence[TaskName], attention: Attention | None
+    ) -> tuple[Gaussian, Gaussian | None]:
+        """q(z|x) [K, B, D], and of related features [K, T - 1, B, D] if a prior reads them."""
+        inputs = self._own(batch.inputs, tasks)
+        if attention is None:
+            return _precise(self.z_net(inputs)), None
+        places = [self.names.index(task) for task in tasks]
+        rows = attention.related(places, behind=inputs.flatten(0, 1))
+        count = len(places) * inputs.shape[1]
+        if self.detach_prior:
+            own, others = self.z_net.beside(rows, count)
+        else:
+            found = self.z_net(rows)
+            own, others = found[slice(count)], found[slice(count, None)]
+        shape = len(places), inputs.shape[1]
+        return _shaped(own, *shape), _shaped(others, shape[0], len(self.names) - 1, shape[1])
 
     def _kl_z(
-        self,
-        posterior: Gaussian,
-        tasks: Sequence[TaskName],
-        attention: Attention | None,
-        shares: Mapping[str, Tensor],
-        variances: Variances,
+        self, posterior: Gaussian, related: Gaussian | None, shares: Mapping[str, Tensor]
     ) -> Tensor:
-        """[K, B]."""
+        """[K], means over the batch."""
         mixed = shares.get("both", shares.get("z"))
-        if mixed is None or attention is None:
-            return posterior.mean.new_zeros(posterior.mean.shape[:-1])
-        places = [self.names.index(task) for task in tasks]
-        with self._of_priors():
-            related = attention.related(places)
-            parts = _precise(self.z_net(related, variances))  # [K, T - 1, B, D]
-        return self._kl(posterior, parts, mixed, self.num_z)
+        if mixed is None or related is None:
+            return posterior.mean.new_zeros(len(posterior.mean))
+        scale = 1 / posterior.mean.shape[1]
+        return self._kl(posterior, related, mixed, self.num_z, scale=scale)
 
     def _kl_w(
         self, own: Gaussian, tasks: Sequence[TaskName], shares: Mapping[str, Tensor]
     ) -> Tensor:
-        """[K, C]."""
+        """[K], sums over classes."""
         mixed = shares.get("both", shares.get("w"))
         if mixed is None:
-            return own.mean.new_zeros(own.mean.shape[:-1])
+            return own.mean.new_zeros(len(own.mean))
         others = [name for name in self.names if name not in tasks]
         if len(tasks) == 1:  # the usual turn: nothing to look up
             with self._of_priors():
@@ -256,10 +268,20 @@ class VMTL(MultiTaskModel):
         """The context of what only priors are made of."""
         return torch.set_grad_enabled(torch.is_grad_enabled() and not self.detach_prior)
 
-    def _kl(self, posterior: Gaussian, parts: Gaussian, shares: Tensor, count: int) -> Tensor:
+    def _kl(
+        self,
+        posterior: Gaussian,
+        parts: Gaussian,
+        shares: Tensor,
+        count: int,
+        *,
+        scale: float = 1.0,
+    ) -> Tensor:
+        """[K], summed over rows, times the scale."""
         if self.prior_form == "mixture":
-            return kl_to_mixture(posterior, parts, shares, posterior.draws(count))
-        return kl_to_combination(posterior, parts, shares)
+            draws = posterior.draws(count)
+            return kl_to_mixture(posterior, parts, shares, draws).sum(-1) * scale
+        return kl_to_combination(posterior, parts, shares, scale=scale)
 
     def shared_parameters(self) -> list[nn.Parameter]:
         """The network's of z, and of the classifiers where they are amortized."""
@@ -309,6 +331,12 @@ class VMTL(MultiTaskModel):
 
 def _as_pair(own: Gaussian) -> tuple[Tensor, Tensor | None]:
     return own.mean, own.variance
+
+
+def _shaped(own: Gaussian, *shape: int) -> Gaussian:
+    """[..., D] of rows [R, D], in float32 at least."""
+    variance = None if own.variance is None else own.variance.view(*shape, -1)
+    return _precise(Gaussian(own.mean.view(*shape, -1), variance))
 
 
 def _precise(own: Gaussian) -> Gaussian:

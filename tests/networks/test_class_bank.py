@@ -69,6 +69,16 @@ def test_related_features_are_those_of_a_loop(labels: list[int], places: list[in
                 torch.testing.assert_close(found[k, n, b], expected, rtol=1e-12, atol=1e-12)
 
 
+def test_related_features_lie_behind_other_rows_if_asked() -> None:
+    inputs, classes = queries([0, 0, 1, 1, 2, 2])
+    attention = bank().shares(inputs, classes)
+    rows = torch.randn(7, D).double()
+    found = attention.related([2, 0], behind=rows)
+    assert torch.equal(found[:7], rows)
+    assert torch.equal(found[7:], attention.related([2, 0]).flatten(0, 2))
+    assert torch.equal(attention.related([2, 0], behind=rows[:0]), found[7:])
+
+
 def test_padding_is_never_attended_and_shares_sum_to_1() -> None:
     own = bank()
     inputs, classes = queries([0, 0, 1, 1, 2, 2])

@@ -73,6 +73,22 @@ def test_paired_logits_have_the_gradient_of_finite_differences(num_weights: int)
     )
 
 
+def test_a_variance_of_0_has_no_gradient() -> None:
+    posterior, weights = moments(K, B, D, seed=0), moments(K, C, D, seed=1)
+    assert posterior.variance is not None
+    variance = posterior.variance.float()
+    variance[0, 0, 0] = 0
+    variance.requires_grad_()
+    found = paired_logits(
+        Gaussian(posterior.mean.float(), variance),
+        Gaussian(*(v.float() for v in leaves(weights))),
+        S,
+    )
+    (gradient,) = torch.autograd.grad(found.square().sum(), variance)
+    assert torch.equal(gradient == 0, variance == 0)
+    assert float(gradient.abs().max()) < 1e6
+
+
 def test_paired_logits_leave_what_they_are_given_unchanged() -> None:
     posterior, weights = moments(K, B, D, seed=0), moments(K, C, D, seed=1)
     before = [v.clone() for v in leaves(posterior, weights)]

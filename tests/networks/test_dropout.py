@@ -34,10 +34,21 @@ def test_gradients_flow_where_values_are_kept() -> None:
     assert torch.equal(gradient, 2.0 * (found != 0))
 
 
+@pytest.mark.parametrize("shape", [(3, 5), (40, 1000), (700, 1500)], ids=str)
+def test_over_a_buffer_the_same_values_are_dropped(shape: tuple[int, int]) -> None:
+    inputs = torch.randn(shape)
+    layer, found = InputDropout(0.7).train(), []
+    for drop in (layer, layer.over):
+        torch.manual_seed(0)
+        found.append(drop(inputs.clone()))
+    assert torch.equal(*found)
+
+
 def test_nothing_is_dropped_in_evaluation_or_by_0() -> None:
     inputs = torch.randn(3, 4)
     state = torch.get_rng_state()
     assert InputDropout(0.7).eval()(inputs) is inputs
+    assert InputDropout(0.7).eval().over(inputs) is inputs
     assert InputDropout(0.0).train()(inputs) is inputs
     assert torch.equal(torch.get_rng_state(), state)
 

@@ -17,6 +17,7 @@ from mtlrun.networks._gaussian import (
     kl_divergence,
     kl_to_combination,
     kl_to_mixture,
+    kl_to_standard,
     root,
     standard_normal_like,
 )
@@ -81,6 +82,7 @@ def test_a_point_has_no_divergence() -> None:
     point = Gaussian(own.mean, None)
     assert not kl_divergence(point, own).any()
     assert not kl_divergence(own, point).any()
+    assert torch.equal(kl_to_standard(point), torch.zeros_like(kl_to_standard(own)))
     parts, shares = Gaussian(own.mean.unsqueeze(1), None), torch.ones(2, 1).double()
     assert not kl_to_mixture(own, parts, shares, own.draws(3)).any()
     assert not kl_to_combination(own, parts, shares).any()
@@ -125,16 +127,29 @@ def test_a_divergence_from_a_combination_is_that_from_its_gaussian_with_all_grad
     shares = torch.rand(2, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     values = [own.mean, own.variance, shares, parts.mean, parts.variance]
     leaves = [v.requires_grad_() for k in learned if (v := values[k]) is not None]
-    found = kl_to_combination(own, parts, shares)
-    expected = kl_divergence(own, combination(parts, shares))
+    found = kl_to_combination(own, parts, shares, scale=0.25)
+    expected = kl_divergence(own, combination(parts, shares)).sum(1) / 4
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
-    weights = torch.randn(2, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    weights = torch.tensor([0.7, -1.3], dtype=torch.float64)
     of_found, of_expected = (
         torch.autograd.grad((weights * which).sum(), leaves) for which in (found, expected)
     )
     for gradient, value in zip(of_found, of_expected, strict=True):
         largest = float(value.abs().max())
         torch.testing.assert_close(gradient, value, rtol=0, atol=1e-10 * largest)
+
+
+def test_a_small_divergence_from_a_combination_keeps_its_digits() -> None:
+    own = drawn(1, 512)
+    assert own.variance is not None
+    values = own.mean, own.variance, own.mean[None] + 1e-4, own.variance[None] * 1.0001
+    rounded, found = [v.float() for v in values], []
+    for dtype in (torch.float32, torch.float64):
+        mean, variance, of_part, spread = (v.to(dtype) for v in rounded)
+        posterior, part = Gaussian(mean, variance), Gaussian(of_part, spread)
+        found.append(kl_to_combination(posterior, part, torch.ones(1, 1, dtype=dtype)))
+    torch.testing.assert_close(found[0].double(), found[1], rtol=0.01, atol=0)
+    assert 0 < float(found[1]) < 1e-4  # beside terms of 1
 
 
 def test_a_divergence_from_a_combination_is_float32_under_autocast() -> None:
@@ -223,6 +238,22 @@ def test_a_linear_layers_output_has_the_moments_of_drawn_weights() -> None:
     own = found.draws(200_000)
     assert ((own.mean(0) - found.mean).abs() < 5 * spread / math.sqrt(200_000)).all()
     torch.testing.assert_close(own.var(0), found.variance, rtol=0.02, atol=0)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("bayesian", [True, False])
+def test_weights_are_the_layers_with_and_without_a_graph(count: int, bayesian: bool) -> None:
+    layers = [GaussianLinear(4, 2, bayesian=bayesian, bias=False) for _ in range(count)]
+    expected = torch.stack([layer.mean for layer in layers])
+    spreads = [softplus_squared(layer.rho) for layer in layers if layer.rho is not None]
+    for with_graph in (True, False):
+        with torch.set_grad_enabled(with_graph):
+            found = weights_of(layers)
+        assert torch.equal(found.mean, expected)
+        assert (found.mean.grad_fn is not None) == with_graph
+        assert (found.variance is not None) == bayesian
+        if found.variance is not None:
+            assert torch.equal(found.variance, torch.stack(spreads))
 
 
 def test_initial_values_are_the_released_programs() -> None:

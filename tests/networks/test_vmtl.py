@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from mtlrun.networks._gaussian import Gaussian, kl_divergence
+from mtlrun.core.batch import Batch
+from mtlrun.networks._gaussian import Gaussian, kl_divergence, kl_to_mixture
 from mtlrun.networks.vmtl import VMTL
 from tests.domains import batch_of, domains, network
 from tests.networks.gaussians import combination
@@ -60,6 +61,21 @@ def test_priors_are_made_of_the_other_tasks() -> None:
         assert parts.variance is not None
         mixed = combination(Gaussian(parts.mean[None], parts.variance[None]), shares)
         torch.testing.assert_close(kl_w[t], kl_divergence(weights[slice(t, t + 1)], mixed).sum())
+
+
+def test_mixtures_diverge_by_the_mean_over_a_batch_and_the_sum_over_classes() -> None:
+    model = network(DATA, prior="mean", prior_form="mixture", num_z=4000, num_w=4000)
+    batch, attention = model.prepared(batch_of(DATA))
+    assert attention is not None
+    _, kl_z, kl_w = model.evidence(batch, NAMES[:1], attention=attention, temperature=1.0)
+    inputs: Any = batch.inputs
+    shares = torch.full((1, 2), 0.5).double()
+    own, related = model.z_net(inputs[NAMES[0]][None]), model.z_net(attention.related([0]))
+    expected = kl_to_mixture(own, related, shares, own.draws(4000))
+    torch.testing.assert_close(kl_z[0], expected.mean(), rtol=0.03, atol=0)
+    weights = model._classifiers(NAMES)
+    expected = kl_to_mixture(weights[:1], weights[1:][None], shares, weights[:1].draws(4000))
+    torch.testing.assert_close(kl_w[0], expected.sum(), rtol=0.03, atol=0)
 
 
 @pytest.mark.parametrize("tasks", [["domain_1"], ["domain_2", "domain_0"]])
@@ -249,3 +265,17 @@ def test_the_same_seed_gives_the_same_initial_weights_whatever_the_priors() -> N
         if not name.startswith("mixing")
     )
     assert not torch.equal(network(DATA, seed=1).z_net.last.mean, one.z_net.last.mean)
+
+
+@pytest.mark.parametrize("detach_prior", [True, False])
+def test_inputs_have_a_gradient_where_it_is_asked_for(detach_prior: bool) -> None:
+    model = network(DATA, prior="mean", detach_prior=detach_prior)
+    batch, attention = model.prepared(batch_of(DATA))
+    given: Any = batch.inputs
+    given = {name: own.clone().requires_grad_() for name, own in given.items()}
+    _, of_z, _ = model.evidence(
+        Batch(given, batch.targets), ["domain_1"], attention=attention, temperature=1.0
+    )
+    of_z.sum().backward()
+    assert given["domain_1"].grad.any()
+    assert given["domain_0"].grad is None
