@@ -91,12 +91,12 @@ def _run(setup: RunSetup, lab: Workbench, illustrate: Illustrate | None) -> Outc
         if setup.logger is not None and distributed.is_first():
             lab.tracker = setup.logger(setup.config, setup.folder)
     _say_header(setup, lab)
+    if setup.affinity is not None and (given is not None or not setup.method.takes_affinity):
+        lab.say("Warning: `affinity` has no effect: nothing is planned from it.")
     warned_of = _warn_of_val(lab, None)
     begin = time.monotonic()
     plan = given if given is not None else from_first(setup.method.collect(lab))
     check_plan(plan, lab.tasks)
-    if setup.affinity is not None and lab.affinity is None:
-        lab.say("Warning: `affinity` has no effect: nothing was planned from it.")
     planned = time.monotonic()
     if distributed.is_first() and not setup.dry_run:
         write_text(setup.folder / "plan.json", plan.to_json() + "\n")

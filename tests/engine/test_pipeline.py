@@ -232,7 +232,11 @@ def test_a_given_file_without_effect_is_warned_of(
     path = tmp_path / "affinity.json"
     path.write_text(Counting().affinity().to_json())
     run(toy_setup(tmp_path, method=HPS(), affinity=path))
-    assert "Warning: `affinity` has no effect" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    warned, planned = said.index("Warning: `affinity` has no effect"), said.index("Groups: ")
+    assert warned < planned  # before any work
+    run(toy_setup(tmp_path / "other", method=Grouping(), affinity=path))
+    assert "`affinity` has no effect" not in capsys.readouterr().err
 
 
 ALL_SET = (
