@@ -4,6 +4,9 @@ import contextlib
 import csv
 import io
 import json
+import multiprocessing
+import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -14,6 +17,7 @@ from typing import Any
 from mtlrun.cli import main
 
 Result = Mapping[str, Any]
+_beside: list[subprocess.Popen[bytes]] = []  # runs in processes of their own, until they end
 DIVERGED = 4  # the command's exit code
 WITHOUT_EFFECT = ("store=", "trainer.device=")  # settings that name no other result
 # Small pictures and short trainings of the built-in rooms.
@@ -62,18 +66,39 @@ def run(words: Sequence[str], folder: Path, *, inside: bool = False) -> Result:
     if not (result.exists() and kept.exists() and json.loads(kept.read_text()) == told):
         own = [*words, f"folder={folder}"]
         command = [sys.executable, "-m", "mtlrun", *own]
-        if not inside:
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        elif code := _run_inside(own):
+        if code := _run_inside(own) if inside else _run_beside(command):
             raise subprocess.CalledProcessError(code, command)
         kept.write_text(json.dumps(told), encoding="utf-8")
     found: Result = json.loads(result.read_text(encoding="utf-8"))
     return found
 
 
+def pass_on_sigterm() -> None:
+    """From here on SIGTERM ends the runs that this process has begun, after a checkpoint, and then itself."""
+    signal.signal(signal.SIGTERM, _end)
+
+
+def _end(number: int, _: object) -> None:
+    for process in (*multiprocessing.active_children(), *_beside):
+        process.terminate()
+    raise SystemExit(128 + number)
+
+
+def _run_beside(command: Sequence[str]) -> int:
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        _beside.append(process)
+        try:
+            return process.wait()
+        finally:
+            _beside.remove(process)  # whose end `with` waits for
+
+
 def _run_inside(words: Sequence[str]) -> int:
     with contextlib.redirect_stdout(io.StringIO()):
-        return main(words)
+        code = main(words)
+    if code == 128 + signal.SIGTERM:
+        os._exit(code)  # a pool's process would go on with the next run
+    return code
 
 
 def seconds(results: Sequence[Result]) -> int:

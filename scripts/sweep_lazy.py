@@ -129,6 +129,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("outputs/lazy"))
     parser.add_argument("--set", nargs="*", default=[], help="further settings of every run")
     options = parser.parse_args()
+    _sweep.pass_on_sigterm()
     runs: dict[int, list[Result]] = {}
     for interval in (*options.intervals, 0):
         words = [f"method.collector.every={interval}", "method=lookahead"]

@@ -148,6 +148,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("outputs/safety"))
     parser.add_argument("--set", nargs="*", default=[], help="further settings of every run")
     options = parser.parse_args()
+    _sweep.pass_on_sigterm()
     if options.epochs < 2 or options.epochs % 2:
         parser.error(f"--epochs should be even and positive, to be halved. Found {options.epochs}.")
     references = [run("single_task", seed, options) for seed in options.seeds]

@@ -200,6 +200,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("outputs/selective"))
     parser.add_argument("--set", nargs="*", default=[], help="further settings of every run")
     options = parser.parse_args()
+    _sweep.pass_on_sigterm()
     for name, rows in tables().items():
         if options.table in (name, "all"):
             make(name, rows, options)

@@ -184,6 +184,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("outputs/vmtl"))
     parser.add_argument("--set", nargs="*", default=[], help="further settings of every run")
     options = parser.parse_args()
+    _sweep.pass_on_sigterm()
     tables = [name for name in TABLES if options.table in (name, "all")]
     there = {row.name for name in tables for row in rows_of(name, None)}
     if missing := [name for name in options.rows or () if name not in there]:
