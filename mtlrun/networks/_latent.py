@@ -12,7 +12,8 @@ from mtlrun.networks._gaussian_linear import GaussianLinear
 from mtlrun.networks._one_pass import OnePass
 
 LatentNet = Literal["mlp", "linear"]
-WALKED = [InputDropout, nn.Linear, FastELU, nn.Linear, FastELU, GaussianLinear]
+WALKED = [nn.Sequential, InputDropout, nn.Linear, FastELU, nn.Linear, FastELU, GaussianLinear]
+NUM_WALKED = 8  # parameters
 
 
 class GaussianNetwork(nn.Module):
@@ -84,11 +85,17 @@ class GaussianNetwork(nn.Module):
         return Gaussian(mean, variance), Gaussian(*others)
 
     def _is_as_built(self, device: str) -> bool:
-        """Whether `OnePass` does what a call does: nothing exchanged, hooked, without a bias or under autocast."""
-        parts = [*self.layers, self.last]
-        hooked = any(part._forward_hooks or part._forward_pre_hooks for part in [self, *parts])
-        if hooked or torch.is_autocast_enabled(device) or [type(part) for part in parts] != WALKED:
-            return False
-        return self.last.bias_rho is not None and all(
-            part.bias is not None for part in parts if isinstance(part, nn.Linear)
+        """Whether `OnePass` does what a call does: nothing exchanged, hooked, left out or under autocast."""
+        modules = list(self.modules())
+        return (
+            not torch.is_autocast_enabled(device)
+            and [type(module) for module in modules] == [GaussianNetwork, *WALKED]
+            and not any(
+                module._forward_hooks
+                or module._forward_pre_hooks
+                or module._backward_hooks
+                or module._backward_pre_hooks
+                for module in modules
+            )
+            and len(list(self.parameters())) == NUM_WALKED
         )

@@ -37,7 +37,7 @@ class OnePass(torch.autograd.Function):
         squares, spread = two * two, root * root
         variance = F.linear(squares, spread, bias_root * bias_root)
         ctx.save_for_backward(
-            rows[:count].clone(),  # the others are large, and would be kept
+            rows[:count].clone(),  # else all rows were kept, and they are wide
             *(values[:count] for values in (one, two, squares)),
             *(second, last, spread),
             *(rho, root, bias_rho, bias_root),

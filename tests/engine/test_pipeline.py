@@ -226,15 +226,26 @@ def test_a_stored_affinity_replaces_collecting(tmp_path: Path) -> None:
         run(toy_setup(tmp_path / "other", method=Grouping(), affinity=path))
 
 
+class Saying(HPS):
+    """Says when it begins to collect."""
+
+    def collect(self, lab: Lab) -> Plan:
+        lab.say("It collects.")
+        return super().collect(lab)
+
+
 def test_a_given_file_without_effect_is_warned_of(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "affinity.json"
     path.write_text(Counting().affinity().to_json())
-    run(toy_setup(tmp_path, method=HPS(), affinity=path))
+    run(toy_setup(tmp_path, method=Saying(), affinity=path))
     said = capsys.readouterr().err
-    warned, planned = said.index("Warning: `affinity` has no effect"), said.index("Groups: ")
-    assert warned < planned  # before any work
+    assert said.index("Warning: `affinity` has no effect") < said.index("It collects.")
+    plan = tmp_path / "plan.json"
+    plan.write_text(Plan((Group.of(["a", "b", "c"]),)).to_json())
+    run(toy_setup(tmp_path / "planned", method=Grouping(), affinity=path, plan=plan))
+    assert "Warning: `affinity` has no effect" in capsys.readouterr().err
     run(toy_setup(tmp_path / "other", method=Grouping(), affinity=path))
     assert "`affinity` has no effect" not in capsys.readouterr().err
 

@@ -1,5 +1,8 @@
 """The network of representations: one pass over examples and over what priors are made of."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -53,22 +56,39 @@ def test_first_rows_have_the_gradient_of_a_pass_of_their_own(
                 torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("change", ["activation", "hook", "hook of the whole", "pruned", "no bias"])
+def double(*told: Any) -> Any:
+    """A hook: twice the output."""
+    return 2 * told[-1]
+
+
+CHANGES: dict[str, Callable[[GaussianNetwork], object]] = {
+    "activation": lambda model: model.layers.__setitem__(2, nn.ReLU()),
+    "hook of a layer": lambda model: model.layers[1].register_forward_hook(double),
+    "hook of all layers": lambda model: model.layers.register_forward_hook(double),
+    "hook before a layer": lambda model: model.last.register_forward_pre_hook(
+        lambda _, given: (2 * given[0],)
+    ),
+    "hook of the way back": lambda model: model.layers[3].register_full_backward_hook(
+        lambda _, of_inputs, __: (2 * of_inputs[0],)
+    ),
+    "pruned": lambda model: prune.l1_unstructured(model.layers[1], "weight", 0.5),  # type: ignore[no-untyped-call]  # torch's
+    "no bias": lambda model: model.layers[1].register_parameter("bias", None),
+    "no bias at the end": lambda model: model.last.register_parameter("bias", None),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
 def test_a_network_that_was_changed_is_called_as_it_is(change: str) -> None:
-    model, calls = network(), []
-    if change == "activation":
-        model.layers[2] = nn.ReLU()
-    elif change == "pruned":
-        prune.l1_unstructured(model.layers[1], "weight", 0.5)  # type: ignore[no-untyped-call]  # torch's
-    elif change == "no bias":
-        model.layers[1].register_parameter("bias", None)
-    else:
-        part = model if change == "hook of the whole" else model.layers[1]
-        part.register_forward_hook(lambda *_: calls.append(1))
-    own, others = model.beside(rows(), COUNT)
-    assert len(calls) == (2 if "hook" in change else 0)
+    model = network()
+    CHANGES[change](model)
+    with torch.no_grad():
+        for own in model.layers[1].parameters():
+            own.mul_(1.5)  # so that a pruned weight has to be made anew
+    first, others = model.beside(rows(), COUNT)
+    found = gradients(values(first), model)
     expected = model(rows()[:COUNT]), model(rows()[COUNT:])
-    torch.testing.assert_close(values(own, others), values(*expected), rtol=1e-13, atol=1e-13)
+    torch.testing.assert_close(values(first, others), values(*expected), rtol=1e-13, atol=1e-13)
+    torch.testing.assert_close(found, gradients(values(expected[0]), model))
 
 
 def test_one_pass_has_the_gradient_of_finite_differences() -> None:
