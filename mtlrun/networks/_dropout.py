@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mtlrun.networks._cpu_float import is_cpu_float
+
 PART = 2**18  # values
 
 
@@ -33,14 +35,14 @@ class InputDropout(nn.Module):
         """Of any shape."""
         if not self.training or not self.share:
             return inputs
-        if not _is_fast(inputs):
+        if not is_cpu_float(inputs):
             return F.dropout(inputs, self.share)
         mask = self._mask(inputs)
         return mask * inputs if inputs.requires_grad else mask.mul_(inputs)
 
     def over(self, buffer: Tensor) -> Tensor:
         """`forward` of contiguous values without a graph, which it may overwrite."""
-        if not self.training or not self.share or not _is_fast(buffer):
+        if not self.training or not self.share or not is_cpu_float(buffer):
             return self.forward(buffer)
         for part in torch.split(buffer.view(-1), PART):  # whose mask stays in the cache
             part.mul_(self._mask(part))
@@ -50,10 +52,6 @@ class InputDropout(nn.Module):
         kept = 1 - self.share
         mask = torch.empty_like(like, requires_grad=False).copy_(_random_bits(like))
         return mask.lt_(round(kept * 2**16) - 2**15).div_(kept)
-
-
-def _is_fast(inputs: Tensor) -> bool:
-    return inputs.device.type == "cpu" and inputs.dtype in {torch.float32, torch.float64}
 
 
 def _random_bits(like: Tensor) -> Tensor:

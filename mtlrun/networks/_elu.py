@@ -7,6 +7,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from mtlrun.networks._cpu_float import is_cpu_float
+
 
 class FastELU(nn.Module):
     """x above 0, exp(x) - 1 below: values and first derivatives of `nn.ELU`.
@@ -17,13 +19,13 @@ class FastELU(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Of any shape."""
-        found: Tensor = _ELU.apply(inputs) if _is_fast(inputs) else F.elu(inputs)
+        found: Tensor = _ELU.apply(inputs) if is_cpu_float(inputs) else F.elu(inputs)
         return found
 
 
 def elu(inputs: Tensor) -> Tensor:
     """ELU of values, without a graph."""
-    if not _is_fast(inputs):
+    if not is_cpu_float(inputs):
         return F.elu(inputs)
     found = inputs.clamp_max(0).exp_().sub_(1)
     return torch.maximum(inputs, found, out=found)
@@ -33,10 +35,6 @@ def of_elu(gradient: Tensor, values: Tensor) -> Tensor:
     """The gradient of the inputs by that of the values."""
     slope: Tensor = torch.ops.aten.elu_backward(gradient, 1, 1, 1, True, values)
     return slope
-
-
-def _is_fast(inputs: Tensor) -> bool:
-    return inputs.device.type == "cpu" and inputs.dtype in {torch.float32, torch.float64}
 
 
 class _ELU(torch.autograd.Function):
